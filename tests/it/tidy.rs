@@ -1,0 +1,1 @@
+//! The code keeps to its own rules.
