@@ -10,3 +10,4 @@ pub mod openapi;
 pub mod page;
 pub mod request;
 pub mod router;
+pub mod serve;
