@@ -5,10 +5,12 @@
 
 mod client;
 mod postgres;
+mod process;
 mod server;
 
 pub use client::{Answer, Client};
 pub use postgres::available as postgres_available;
+pub use process::Process;
 pub use server::{ADMIN_PASSWORD, Store, TestServer};
 
 /// Declares tests that run on both databases. Each function takes a `TestServer` and is its own claim.
