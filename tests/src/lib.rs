@@ -4,6 +4,7 @@
 //! Looma; only the clock is the test's own.
 
 mod client;
+pub mod load;
 mod postgres;
 mod process;
 mod server;
