@@ -17,7 +17,7 @@ pub struct Statements {
 pub fn all() -> Statements {
     Statements {
         both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS].concat(),
-        sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
+        sqlite: [feed::SQLITE, users::SQLITE].concat(),
+        postgres: [feed::POSTGRES, users::POSTGRES].concat(),
     }
 }

@@ -6,3 +6,4 @@ mod auth;
 mod statements;
 mod system;
 mod tidy;
+mod users;
