@@ -8,3 +8,4 @@ mod serve;
 mod statements;
 mod system;
 mod tidy;
+mod users;
