@@ -1,1 +1,7 @@
-//! x
+//! Looma's modules in reading order.
+
+pub mod wasm;
+
+pub mod plugins;
+
+pub mod kit;
