@@ -1,7 +1,39 @@
-//! Looma's modules in reading order.
+//! Looma: a control plane in one binary. This is the map, in reading order; a module uses those above it only.
+//!
+//! ```text
+//! 1  clock, ids                                                                 no I/O
+//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
+//! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
+//!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
+//! 4  run, http::router, statements                    name every domain, decide nothing
+//! 5  kit, cli, main
+//! ```
 
+pub mod clock;
+pub mod ids;
+
+pub mod db;
+pub mod feed;
+pub mod http;
+pub mod lifecycle;
+pub mod settings;
 pub mod wasm;
 
+pub mod app;
+
+pub mod alerts;
+pub mod audit;
+pub mod discovery;
+pub mod metrics;
+pub mod notify;
 pub mod plugins;
+pub mod registry;
+pub mod system;
+pub mod talent;
+pub mod users;
+
+pub mod run;
+pub mod statements;
 
 pub mod kit;
+pub mod cli;

@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The binary: `looma`.
+
+fn main() -> std::process::ExitCode {
+    looma::cli::main()
+}

@@ -1,0 +1,68 @@
+//! Entity tags: a read of one thing carries one, `If-None-Match` spares the body, `If-Match` guards a write (RFC 9110).
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::error::{ApiError, ApiResult};
+
+/// What the caller knows of the thing already.
+pub struct Conditions {
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Conditions {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let text = |headers: &HeaderMap, name| {
+            headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned)
+        };
+        Ok(Self {
+            if_match: text(&parts.headers, header::IF_MATCH),
+            if_none_match: text(&parts.headers, header::IF_NONE_MATCH),
+        })
+    }
+}
+
+/// The tag of a thing: the hash of its JSON.
+fn tag(json: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(&Sha256::digest(json)[..12]))
+}
+
+fn names(list: &str, tag: &str) -> bool {
+    list.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == "*" || one == tag)
+}
+
+impl Conditions {
+    /// 412 if `If-Match` names another version than `current`.
+    pub fn allow_write<T: Serialize>(&self, current: &T) -> ApiResult<()> {
+        let Some(wanted) = &self.if_match else { return Ok(()) };
+        let json = serde_json::to_vec(current).map_err(|error| ApiError::Internal(error.into()))?;
+        if names(wanted, &tag(&json)) { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+    }
+
+    /// The thing with its tag, or 304.
+    pub fn answer<T: Serialize>(&self, thing: &T) -> ApiResult<Response> {
+        let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        let tag = tag(&json);
+        let value = HeaderValue::from_str(&tag).map_err(|error| ApiError::Internal(error.into()))?;
+        if self.if_none_match.as_deref().is_some_and(|known| names(known, &tag)) {
+            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, value)]).into_response());
+        }
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(([(header::ETAG, value), kind], json).into_response())
+    }
+}
+
+/// 201 with `Location`.
+pub fn created<T: Serialize>(location: &str, thing: T) -> ApiResult<Response> {
+    let location = HeaderValue::from_str(location).map_err(|error| ApiError::Internal(error.into()))?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(thing)).into_response())
+}

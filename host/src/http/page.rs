@@ -1,0 +1,103 @@
+//! Lists, a page at a time: `limit`, `after` (an opaque cursor), `sort`; answered as `{"items": […], "next": …}`.
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ApiResult, Faults};
+
+/// A page of a list.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// What to send as `after` for the next one; absent on the last.
+    pub next: Option<String>,
+}
+
+/// Which page is asked for. Flatten the fields into a query struct of one's own: serde cannot deny unknown fields of a flattened one.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// At most this many, 1 to 1000; 100 when absent.
+    pub limit: Option<i64>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// How many items a page may have, checked.
+pub fn limit(asked: Option<i64>) -> ApiResult<usize> {
+    let limit = asked.unwrap_or(100);
+    usize::try_from(limit)
+        .ok()
+        .filter(|limit| (1..=1000).contains(limit))
+        .ok_or_else(|| Faults::one("/limit", "must be 1 to 1000").into())
+}
+
+/// Reads a cursor that `Page::next` gave.
+pub fn cursor<K: DeserializeOwned>(after: Option<&str>) -> ApiResult<Option<K>> {
+    let Some(after) = after else { return Ok(None) };
+    let key = URL_SAFE_NO_PAD.decode(after).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    key.map(Some).ok_or_else(|| Faults::one("/after", "is not a cursor that a page of this list gave").into())
+}
+
+impl<T> Page<T> {
+    /// A page of `limit` items out of `items`, which were asked for with one more; `key` is what the next one starts after.
+    pub fn new<K: Serialize>(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> K) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.and_then(|last| serde_json::to_vec(&key(last)).ok()).map(|json| URL_SAFE_NO_PAD.encode(json));
+        Self { items, next }
+    }
+
+    /// The same page of other items.
+    pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(each).collect(), next: self.next }
+    }
+}
+
+/// A query string of type `T`, with problem documents for what is wrong in it.
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Faults::one("", rejection.body_text()).into()),
+        }
+    }
+}
+
+/// One field of `sort=field,-field`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SortKey<'a> {
+    /// The field.
+    pub field: &'a str,
+    /// Whether it was written with `-`.
+    pub descending: bool,
+}
+
+/// Reads `sort`, whose fields must be among `known`.
+pub fn sort<'a>(sort: Option<&'a str>, known: &[&str]) -> ApiResult<Vec<SortKey<'a>>> {
+    let mut keys = Vec::new();
+    for part in sort.unwrap_or("").split(',').filter(|part| !part.is_empty()) {
+        let (field, descending) = part.strip_prefix('-').map_or((part, false), |field| (field, true));
+        if !known.contains(&field) {
+            return Err(Faults::one(
+                "/sort",
+                format!("there is no field {field:?} to sort by; there are {}", known.join(", ")),
+            )
+            .into());
+        }
+        keys.push(SortKey { field, descending });
+    }
+    Ok(keys)
+}

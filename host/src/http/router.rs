@@ -1,0 +1,68 @@
+//! The whole API on one page.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, OriginalUri},
+    middleware,
+    response::IntoResponse as _,
+    routing::get,
+};
+use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
+use utoipa::{OpenApi as _, openapi::OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{body, error::ApiError, openapi::Document, request};
+use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, registry, system, talent, users};
+
+/// Where the API stands.
+pub const BASE: &str = "/api/v1";
+
+fn api() -> OpenApiRouter<App> {
+    let v1 = OpenApiRouter::new()
+        .merge(users::routes())
+        .merge(registry::routes())
+        .merge(discovery::routes())
+        .merge(feed::routes())
+        .merge(metrics::routes())
+        .merge(alerts::routes())
+        .merge(notify::routes())
+        .merge(talent::routes())
+        .merge(audit::routes())
+        .merge(system::routes());
+    OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, v1)
+}
+
+/// The OpenAPI document of the handlers.
+pub fn document() -> OpenApi {
+    api().into_openapi()
+}
+
+/// Everything that is served.
+pub fn router(app: App) -> Router {
+    let (routes, document) = api().split_for_parts();
+    body::set_components(&document);
+    let layer = request::Layer {
+        ids: app.ids.clone(),
+        clock: app.clock.clone(),
+        feed: app.feed.clone(),
+        counts: app.counts.clone(),
+    };
+    let limit = app.settings.server.body_limit;
+    let patience = Duration::from_secs(app.settings.server.request_timeout_seconds);
+    routes
+        .merge(system::public())
+        .route("/api/openapi.json", get(|| async move { Json(document) }))
+        .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
+        .fallback(|OriginalUri(uri): OriginalUri| async move { ApiError::NotFound(format!("path {}", uri.path())) })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(RequestBodyTimeoutLayer::new(patience))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(layer, request::around))
+        .with_state(app)
+}

@@ -1,0 +1,186 @@
+//! Starting and stopping a server: opens what lasts, loads memory, starts the tasks, serves. It decides nothing.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::{
+    alerts::{self, Alerts},
+    app::App,
+    audit::Audit,
+    clock::Clock,
+    db::Db,
+    discovery::{self, Discovery},
+    feed::{self, Feed},
+    http::{auth::Auth, request::Counts, router, serve},
+    ids::{Ids, ReplicaId},
+    lifecycle::Tasks,
+    metrics::{self, Metrics},
+    notify::{self, Notify},
+    registry::{self, Registry},
+    settings::{self, Settings, files},
+    system,
+    talent::{self, Talent},
+    users::{self, Users},
+};
+
+/// How long the end may take before it is forced.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a start needs beside settings.
+pub struct Start {
+    /// The settings.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// The first administrator's password; a random one is made when absent.
+    pub admin_password: Option<String>,
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Its handles.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Starts a server; it serves when this returns.
+pub async fn start(start: Start) -> anyhow::Result<Running> {
+    let Start { settings, clock, admin_password } = start;
+    files::make_private_folder(&settings.server.data)?;
+    let app = open(settings, clock).await?;
+    load(&app).await?;
+    let file = app.settings.server.data.join("admin-password");
+    let written = users::ensure_administrator(&app.db, &app.feed, &app.ids, &app.clock, admin_password, &file).await?;
+    if let Some(file) = written {
+        let file = file.display();
+        tracing::warn!(%file, "made the user admin; its password is in {file}, which only you can read");
+    }
+    system::beat(&app).await?;
+    start_tasks(&app);
+    let listener = TcpListener::bind(app.settings.server.listen).await;
+    let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
+    let address = listener.local_addr()?;
+    serve::serve(&app.tasks, router::router(app.clone()), listener);
+    Ok(Running { app, address })
+}
+
+async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
+    let ids = Ids::new(clock.clone());
+    let db = Db::open(&settings.database_url()?, settings.database.connections).await?;
+    let replica = ReplicaId(ids.next());
+    let feed = Feed::new(db.clone(), clock.clone(), ids.clone(), replica.clone());
+    let key_file = settings.auth.signing_key_file.clone();
+    let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
+    let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
+    let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
+    Ok(App {
+        settings: Arc::new(settings),
+        tasks: Tasks::new(clock.clone()),
+        counts: Counts::default(),
+        clock,
+        ids,
+        replica,
+        registry: Registry::new(&feed),
+        metrics: Metrics::new(&feed),
+        alerts: Alerts::new(&feed),
+        notify: Notify::new(&feed),
+        discovery: Discovery::new(&feed),
+        talent: Talent::new(&feed),
+        audit: Audit::new(&feed),
+        db,
+        feed,
+        auth,
+        users,
+    })
+}
+
+/// Fills memory from one moment of the database, and begins the feed there.
+async fn load(app: &App) -> anyhow::Result<()> {
+    let mut moment = app.db.snapshot().await?;
+    let revision = app.feed.stored_head(&mut moment).await?;
+    users::load(&mut moment, &app.auth).await?;
+    registry::load(&mut moment, &app.registry).await?;
+    metrics::load(&mut moment, &app.metrics).await?;
+    notify::load(&mut moment, &app.notify).await?;
+    alerts::load(&mut moment, &app.alerts).await?;
+    discovery::load(&mut moment, &app.discovery).await?;
+    talent::load(&mut moment, &app.talent).await?;
+    app.feed.start(revision).await;
+    Ok(())
+}
+
+fn start_tasks(app: &App) {
+    let seconds = Duration::from_secs;
+    let tasks = &app.tasks;
+    let feed = app.feed.clone();
+    tasks.every("feed.follow", seconds(1), move || {
+        let feed = feed.clone();
+        async move { feed::follow(&feed).await }
+    });
+    let feed = app.feed.clone();
+    tasks.every("feed.prune", seconds(3600), move || {
+        let feed = feed.clone();
+        async move { feed::prune(&feed).await }
+    });
+    let db = app.db.clone();
+    tasks.every("db.checkpoint", Duration::from_millis(250), move || {
+        let db = db.clone();
+        async move { Ok(db.checkpoint().await?) }
+    });
+    system::start(app);
+    users::start(app);
+    registry::start(app);
+    metrics::start(app);
+    notify::start(app);
+    alerts::start(app);
+    discovery::start(app);
+    talent::start(app);
+}
+
+impl Running {
+    /// Stops in two stages: asks, waits for what runs, then closes the database; after 30 s it waits no more.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.app.tasks.stop();
+        let finished = tokio::time::timeout(PATIENCE, self.app.tasks.finished()).await;
+        system::leave(&self.app).await?;
+        self.app.db.close().await;
+        finished.context("some of the work did not end in 30 s")
+    }
+}
+
+/// Serves until a signal comes or a task breaks.
+pub async fn run(settings: Settings, ready: impl FnOnce(&Running) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let admin_password = settings::admin_password();
+    let running = start(Start { settings, clock: Clock::system(), admin_password }).await?;
+    ready(&running)?;
+    let mut broken = None;
+    tokio::select! {
+        signal = signal() => signal?,
+        name = running.app.tasks.broken() => broken = Some(name),
+    }
+    tracing::info!("stopping: finishing what runs");
+    tokio::select! {
+        stopped = running.stop() => stopped?,
+        again = signal() => {
+            again?;
+            anyhow::bail!("a second signal came: stopped at once");
+        }
+    }
+    match broken {
+        Some(task) => anyhow::bail!("task {task} broke"),
+        None => Ok(()),
+    }
+}
+
+async fn signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

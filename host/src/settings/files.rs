@@ -1,0 +1,52 @@
+//! The few files that the process keeps beside its database: secrets that their owner alone can read.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+
+/// Writes a file that its owner alone can read, durably, in the place of what was there.
+pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let new = file.with_extension("new");
+        let mut open = OpenOptions::new();
+        let mut handle = open.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        handle.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        handle.write_all(text.as_bytes())?;
+        handle.sync_all()?;
+        std::fs::rename(&new, file)?;
+        std::fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().with_context(|| format!("could not write {}", file.display()))
+}
+
+/// Makes a folder that its owner alone can enter, if it is not there.
+pub fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("could not make the folder {}", folder.display()))
+}
+
+/// Reads the signing key, or makes one with `fresh`. A file that others can read is refused.
+pub fn signing_key(file: &Path, fresh: impl FnOnce() -> [u8; 32]) -> anyhow::Result<[u8; 32]> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let mode = std::fs::metadata(file)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!("{} holds the signing key and can be read by others: chmod 600 it", file.display());
+            }
+            let bytes = hex::decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            bytes.with_context(|| format!("{} does not hold 32 bytes in hexadecimal", file.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let key = fresh();
+            write_private(file, &format!("{}\n", hex::encode(key)))?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("could not read {}", file.display())),
+    }
+}

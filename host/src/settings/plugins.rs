@@ -1,0 +1,36 @@
+//! Sandboxed components.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[plugins]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plugins {
+    /// The folder that plugins are loaded from; `DATA/plugins` when absent.
+    pub dir: Option<PathBuf>,
+    /// The largest component that is looked at, in bytes.
+    pub max_component_bytes: u64,
+    /// The memory that one instance may have when its grant does not say, in bytes.
+    pub memory_bytes: u64,
+    /// The time that one call may take when its grant does not say, in milliseconds.
+    pub deadline_ms: u64,
+    /// The time that compiling one component may take, in seconds.
+    pub compile_seconds: u64,
+    /// Threads that pure plugins run on; one less than the cores, at least one, when absent.
+    pub threads: Option<usize>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            max_component_bytes: 64 << 20,
+            memory_bytes: 64 << 20,
+            deadline_ms: 5000,
+            compile_seconds: 120,
+            threads: None,
+        }
+    }
+}

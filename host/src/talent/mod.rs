@@ -1,0 +1,26 @@
+//! Talents, skills, companies, projects, and who fits what.
+
+mod routes;
+
+use crate::{app::App, db::AsConn, feed::Feed};
+
+pub use routes::routes;
+
+/// The talents. Clones share it.
+#[derive(Clone, Default)]
+pub struct Talent;
+
+impl Talent {
+    /// Keeps itself true from the feed.
+    pub fn new(_feed: &Feed) -> Self {
+        Self
+    }
+}
+
+/// Fills memory from the database, as `on` sees it.
+pub async fn load(_on: &mut dyn AsConn, _own: &Talent) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Starts what it does by itself.
+pub fn start(_app: &App) {}

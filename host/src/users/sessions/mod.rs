@@ -1,0 +1,56 @@
+//! Sessions: signing in, refreshing with rotation, signing out.
+//!
+//! A refresh token is good once. It is `SESSION.GENERATION.MAC`, the code being HMAC-SHA256 under a key that is derived from
+//! the signing key: so an old one is known to have been ours, and its second use ends the session (RFC 9700, section 4.14).
+
+mod limit;
+mod queries;
+mod routes;
+mod token;
+mod types;
+
+use std::collections::HashMap;
+
+use crate::{
+    app::App,
+    clock::Timestamp,
+    db::{AsConn, Result},
+    feed::{Change, Changes, Op},
+    http::auth::Auth,
+    ids::{SessionId, UserId},
+};
+
+pub(super) use limit::LoginLimit;
+pub(crate) use queries::STATEMENTS;
+pub(super) use routes::routes;
+pub(super) use types::SESSIONS;
+use types::Session;
+
+/// Every session: whose, and until when.
+pub(super) async fn all(on: &mut dyn AsConn) -> Result<HashMap<SessionId, (UserId, Timestamp)>> {
+    let sessions = queries::all(on).await?;
+    Ok(sessions.into_iter().map(|s| (s.session_id, (s.user_id, s.expires_at))).collect())
+}
+
+/// Deletes sessions that have run out.
+pub(super) async fn prune(app: &App) -> anyhow::Result<()> {
+    let mut tx = app.db.write().await?;
+    let ended = queries::delete_expired(&mut tx, app.clock.now()).await?;
+    let mut changes = Changes::unaudited();
+    for session in ended {
+        changes.delete_quietly(SESSIONS, session.session_id.0);
+    }
+    app.feed.commit(tx, changes).await?;
+    Ok(())
+}
+
+/// Applies a change of a session to what requests are checked against.
+pub(super) fn apply(auth: &Auth, change: &Change) {
+    let id = SessionId::from(change.key.as_str());
+    match (change.op, change.read::<Session>()) {
+        (Op::Put, Some(session)) => auth.update(|known| {
+            known.sessions.insert(id, (session.user_id, session.expires_at));
+        }),
+        _ => auth.update(|known| drop(known.sessions.remove(&id))),
+    }
+}
