@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod auth;
 mod statements;
 mod system;
 mod tidy;
+mod tokens;
 mod users;
