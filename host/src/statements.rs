@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, system, users};
+use crate::{feed, metrics, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug)]
@@ -16,8 +16,9 @@ pub struct Statements {
 /// All of them.
 pub fn all() -> Statements {
     Statements {
-        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS].concat(),
-        sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
+        both: [feed::STATEMENTS, metrics::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS]
+            .concat(),
+        sqlite: [feed::SQLITE, metrics::SQLITE].concat(),
+        postgres: [feed::POSTGRES, metrics::POSTGRES].concat(),
     }
 }
