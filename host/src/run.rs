@@ -76,6 +76,8 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
+    let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
+    let registry = Registry::new(&base);
     Ok(App {
         settings: Arc::new(settings),
         tasks: Tasks::new(clock.clone()),
@@ -83,7 +85,7 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         clock,
         ids,
         replica,
-        registry: Registry::new(&feed),
+        registry,
         metrics: Metrics::new(&feed),
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),

@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, system, users};
+use crate::{feed, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug)]
@@ -16,8 +16,15 @@ pub struct Statements {
 /// All of them.
 pub fn all() -> Statements {
     Statements {
-        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS].concat(),
-        sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
+        both: [
+            feed::STATEMENTS,
+            system::STATEMENTS,
+            users::STATEMENTS,
+            users::SESSION_STATEMENTS,
+            &registry::STATEMENTS.concat(),
+        ]
+        .concat(),
+        sqlite: [feed::SQLITE, &registry::SQLITE.concat()].concat(),
+        postgres: [feed::POSTGRES, &registry::POSTGRES.concat()].concat(),
     }
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auth;
+mod discovery;
+mod nodes;
+mod services;
 mod statements;
 mod system;
 mod tidy;
