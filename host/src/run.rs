@@ -75,13 +75,15 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
+    let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
+    let registry = Registry::new(&base);
     Ok(App {
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
         ids,
         replica,
-        registry: Registry::new(&feed),
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
+        registry,
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),

@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, metrics, system, users};
+use crate::{audit, db, feed, metrics, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -30,5 +30,8 @@ pub fn all() -> Statements {
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);
     all.both.extend(metrics::STATEMENTS);
+    all.postgres.extend(registry::POSTGRES.concat());
+    all.sqlite.extend(registry::SQLITE.concat());
+    all.both.extend(registry::STATEMENTS.concat());
     all
 }

@@ -4,9 +4,12 @@
 
 mod audit;
 mod auth;
+mod discovery;
 mod examples;
 mod metrics;
+mod nodes;
 mod serve;
+mod services;
 mod statements;
 mod system;
 mod tidy;
