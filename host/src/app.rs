@@ -14,6 +14,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::Metrics,
     notify::Notify,
+    plugins::Plugins,
     registry::Registry,
     settings::Settings,
     talent::Talent,
@@ -43,6 +44,8 @@ pub struct App {
     pub counts: Counts,
     /// Users, sessions, tokens.
     pub users: Users,
+    /// Sandboxed components.
+    pub plugins: Plugins,
     /// Services and nodes.
     pub registry: Registry,
     /// Samples.

@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{db::lease, feed, system, users};
+use crate::{db::lease, feed, plugins, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug)]
@@ -19,12 +19,13 @@ pub fn all() -> Statements {
         both: [
             lease::LEASE_STATEMENTS,
             feed::STATEMENTS,
+            plugins::STATEMENTS,
             system::STATEMENTS,
             users::STATEMENTS,
             users::SESSION_STATEMENTS,
         ]
         .concat(),
         sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
+        postgres: [feed::POSTGRES, plugins::POSTGRES].concat(),
     }
 }
