@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use crate::{
     alerts::{self, Alerts},
     app::App,
-    audit::Audit,
     clock::Clock,
     db::Db,
     discovery::{self, Discovery},
@@ -80,20 +79,19 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     Ok(App {
-        settings: Arc::new(settings),
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
-        clock,
         ids,
         replica,
         plugins,
         registry: Registry::new(&feed),
-        metrics: Metrics::new(&feed),
+        metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
         talent: Talent::new(&feed),
-        audit: Audit::new(&feed),
+        settings: Arc::new(settings),
+        clock,
         db,
         feed,
         auth,
