@@ -4,6 +4,7 @@
 
 mod audit;
 mod auth;
+mod idempotency;
 mod examples;
 mod serve;
 mod statements;
