@@ -12,7 +12,7 @@ use crate::{
     db::Db,
     discovery::{self, Discovery},
     feed::{self, Feed},
-    http::{auth::Auth, request::Counts, router, serve},
+    http::{auth::Auth, idempotency, request::Counts, router, serve},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
     metrics::{self, Metrics},
@@ -129,6 +129,11 @@ fn start_tasks(app: &App) {
     tasks.every("feed.prune", seconds(3600), move || {
         let feed = feed.clone();
         async move { feed::prune(&feed).await }
+    });
+    let (db, clock) = (app.db.clone(), app.clock.clone());
+    tasks.every("http.prune", seconds(3600), move || {
+        let (db, clock) = (db.clone(), clock.clone());
+        async move { idempotency::prune(&db, &clock).await }
     });
     let db = app.db.clone();
     tasks.every("db.checkpoint", Duration::from_millis(250), move || {

@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod discovery;
 mod examples;
+mod idempotency;
 mod metrics;
 mod nodes;
 mod serve;
