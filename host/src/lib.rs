@@ -6,7 +6,7 @@
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
 //!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
-//! 5  cli, main
+//! 5  cli, client, agent, main                        client and agent speak HTTP, and know no domain
 //! ```
 
 pub mod clock;
@@ -33,4 +33,6 @@ pub mod users;
 pub mod run;
 pub mod statements;
 
+pub mod agent;
 pub mod cli;
+pub mod client;

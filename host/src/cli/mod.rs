@@ -1,5 +1,7 @@
 //! The command line: a file a subcommand.
 
+mod agent;
+mod list;
 mod openapi;
 mod serve;
 
@@ -19,6 +21,20 @@ struct Arguments {
 enum Command {
     /// Runs a server.
     Serve(serve::Serve),
+    /// Reports the machine that it runs on to a server, as a node.
+    Agent(agent::Agent),
+    /// Looks at services.
+    #[command(subcommand)]
+    Service(list::Look),
+    /// Looks at nodes.
+    #[command(subcommand)]
+    Node(list::Look),
+    /// Looks at alerts.
+    #[command(subcommand)]
+    Alert(list::Look),
+    /// Looks at plugins.
+    #[command(subcommand)]
+    Plugin(list::Look),
     /// Prints the OpenAPI document.
     Openapi,
 }
@@ -28,6 +44,11 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(serve) => serve.run(),
+        Command::Agent(agent) => agent.run(),
+        Command::Service(look) => look.run(list::SERVICES),
+        Command::Node(look) => look.run(list::NODES),
+        Command::Alert(look) => look.run(list::ALERTS),
+        Command::Plugin(look) => look.run(list::PLUGINS),
         Command::Openapi => openapi::print(),
     };
     match done {
