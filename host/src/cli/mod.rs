@@ -2,12 +2,15 @@
 
 mod agent;
 mod list;
+mod dev;
 mod openapi;
 mod serve;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use crate::wasm::compile;
 
 /// A control plane in one binary.
 #[derive(Parser)]
@@ -35,8 +38,16 @@ enum Command {
     /// Looks at plugins.
     #[command(subcommand)]
     Plugin(list::Look),
+    /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
+    Dev(dev::Dev),
     /// Prints the OpenAPI document.
     Openapi,
+    /// Compiles a component in a process of its own; a server calls it.
+    #[command(hide = true, name = compile::SUBCOMMAND)]
+    CompileComponent {
+        #[arg(num_args = 0..)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Does what the command line says. Exit codes: 0 done, 1 failed, 2 wrong use.
@@ -49,6 +60,8 @@ pub fn main() -> ExitCode {
         Command::Node(look) => look.run(list::NODES),
         Command::Alert(look) => look.run(list::ALERTS),
         Command::Plugin(look) => look.run(list::PLUGINS),
+        Command::Dev(dev) => dev.run(),
+        Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };
     match done {
