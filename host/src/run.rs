@@ -186,7 +186,8 @@ pub async fn run(settings: Settings, ready: impl FnOnce(&Running) -> anyhow::Res
     }
 }
 
-async fn signal() -> anyhow::Result<()> {
+/// Waits for one of the signals that end a process.
+pub async fn signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod auth;
+mod client;
 mod discovery;
 mod examples;
 mod idempotency;
