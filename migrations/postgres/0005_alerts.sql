@@ -134,6 +134,7 @@ CREATE TABLE notifications (
     channel_id      TEXT,                      -- absent when no route wanted the alert
     channel         TEXT,
     route           TEXT,
+    group_id        TEXT,                      -- notifications of one group go through a channel in order
     status          TEXT    NOT NULL CHECK (status IN ('queued', 'delivered', 'failed', 'skipped', 'unrouted')),
     alert_status    TEXT    NOT NULL CHECK (alert_status IN ('firing', 'resolved')),
     title           TEXT    NOT NULL,
@@ -150,6 +151,7 @@ CREATE TABLE notifications (
     delivered_at    TIMESTAMPTZ
 );
 CREATE INDEX notifications_due ON notifications (next_attempt_at) WHERE status = 'queued';
+CREATE INDEX notifications_in_order ON notifications (channel_id, group_id) WHERE status = 'queued';
 CREATE INDEX notifications_by_channel ON notifications (channel, id);
 CREATE INDEX notifications_by_status ON notifications (status, id);
 

@@ -51,6 +51,9 @@ pub struct Delivery {
     pub channel: Option<String>,
     /// The name of the route that brought it here; absent for a test.
     pub route: Option<String>,
+    /// The group that it tells of.
+    #[serde(skip)]
+    pub group_id: Option<String>,
     /// What became of it.
     pub status: DeliveryStatus,
     /// Whether it says that something fires, or that it is over.
@@ -97,6 +100,7 @@ impl Delivery {
             channel_id: to.map(|channel| channel.channel_id.clone()),
             channel: Some(name.to_owned()),
             route: None,
+            group_id: None,
             status,
             alert_status: AlertStatus::Firing,
             title: String::new(),

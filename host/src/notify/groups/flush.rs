@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{
     super::{
-        Notify,
         deliveries::{self, Delivery},
         routing::{Route, RouteSpec},
         types::{AlertStatus, Labels, Told},
@@ -53,7 +52,7 @@ async fn flush_one(tx: &mut Tx, app: &App, mut group: Group, now: Timestamp) -> 
     let silenced = |alert: &Told| app.notify.silence_of(alert, now).is_some();
     let Decision { tell, next } = decide(&route.spec, &group, &members, silenced, now);
     let told = tell.as_ref().map(|tell| tell.ids()).unwrap_or_default();
-    let outbox = tell.map(|tell| tell.through(app, &route, &group.labels, now)).unwrap_or_default();
+    let outbox = tell.map(|tell| tell.through(app, &route, &group, now)).unwrap_or_default();
     match next {
         Next::Delete => queries::delete(tx, &group.group_id).await?,
         Next::Look { next_at, not_before, last_sent_at } => {
@@ -156,22 +155,19 @@ impl Tell {
     }
 
     /// A notification for each channel of the route.
-    fn through(self, app: &App, route: &Route, labels: &Labels, now: Timestamp) -> Vec<Delivery> {
-        let (title, alert_status) = (self.title(labels), self.status());
+    fn through(self, app: &App, route: &Route, group: &Group, now: Timestamp) -> Vec<Delivery> {
+        let (title, alert_status) = (self.title(&group.labels), self.status());
         let alerts: Vec<Told> = self.firing.into_iter().chain(self.ended).take(MOST_ALERTS).collect();
         let one = |name: &String| Delivery {
             route: Some(route.spec.name.clone()),
             title: title.clone(),
             alert_status,
-            group: db::Json(labels.clone()),
-            ..Delivery::through(app.ids.next(), name, channel(&app.notify, name), alerts.clone(), now)
+            group: group.labels.clone(),
+            group_id: Some(group.group_id.clone()),
+            ..Delivery::through(app.ids.next(), name, app.notify.channel_named(name), alerts.clone(), now)
         };
         route.spec.channels.iter().map(one).collect()
     }
-}
-
-fn channel(notify: &Notify, name: &str) -> Option<std::sync::Arc<super::super::channels::Channel>> {
-    notify.channel_named(name)
 }
 
 #[cfg(test)]
