@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! 1  clock, ids                                                                 no I/O
-//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   settings   lifecycle
+//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
 //!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
-//! 5  cli, main
+//! 5  kit, cli, main
 //! ```
 
 pub mod clock;
@@ -17,6 +17,7 @@ pub mod feed;
 pub mod http;
 pub mod lifecycle;
 pub mod settings;
+pub mod wasm;
 
 pub mod app;
 
@@ -25,6 +26,7 @@ pub mod audit;
 pub mod discovery;
 pub mod metrics;
 pub mod notify;
+pub mod plugins;
 pub mod registry;
 pub mod system;
 pub mod talent;
@@ -33,4 +35,5 @@ pub mod users;
 pub mod run;
 pub mod statements;
 
+pub mod kit;
 pub mod cli;

@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, system, users};
+use crate::{db::lease, feed, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug)]
@@ -16,7 +16,14 @@ pub struct Statements {
 /// All of them.
 pub fn all() -> Statements {
     Statements {
-        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS].concat(),
+        both: [
+            lease::LEASE_STATEMENTS,
+            feed::STATEMENTS,
+            system::STATEMENTS,
+            users::STATEMENTS,
+            users::SESSION_STATEMENTS,
+        ]
+        .concat(),
         sqlite: [feed::SQLITE].concat(),
         postgres: [feed::POSTGRES].concat(),
     }
