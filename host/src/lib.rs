@@ -15,22 +15,22 @@ pub mod ids;
 pub mod db;
 pub mod feed;
 pub mod http;
+pub mod wasm;
 pub mod lifecycle;
 pub mod settings;
-pub mod wasm;
 
 pub mod app;
 
-pub mod alerts;
+pub mod users;
 pub mod audit;
+pub mod system;
+pub mod plugins;
+pub mod registry;
 pub mod discovery;
 pub mod metrics;
 pub mod notify;
-pub mod plugins;
-pub mod registry;
-pub mod system;
+pub mod alerts;
 pub mod talent;
-pub mod users;
 
 pub mod run;
 pub mod statements;

@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use crate::{
     alerts::{self, Alerts},
     app::App,
-    audit::Audit,
     clock::Clock,
     db::Db,
     discovery::{self, Discovery},
@@ -89,7 +88,6 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
         talent: Talent::new(&feed),
-        audit: Audit::new(&feed),
         db,
         feed,
         auth,

@@ -1,9 +1,9 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{db::lease, feed, system, users};
+use crate::{audit, db, feed, system, users};
 
 /// Statements by the database that they are for: name and text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Statements {
     /// One text for both.
     pub both: Vec<(&'static str, &'static str)>,
@@ -15,16 +15,17 @@ pub struct Statements {
 
 /// All of them.
 pub fn all() -> Statements {
-    Statements {
-        both: [
-            lease::LEASE_STATEMENTS,
-            feed::STATEMENTS,
-            system::STATEMENTS,
-            users::STATEMENTS,
-            users::SESSION_STATEMENTS,
-        ]
-        .concat(),
-        sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
-    }
+    let mut all = Statements::default();
+    all.both.extend(db::lease::LEASE_STATEMENTS);
+    all.both.extend(feed::STATEMENTS);
+    all.sqlite.extend(feed::SQLITE);
+    all.postgres.extend(feed::POSTGRES);
+    all.both.extend(system::STATEMENTS);
+    all.both.extend(users::STATEMENTS);
+    all.sqlite.extend(users::SQLITE);
+    all.postgres.extend(users::POSTGRES);
+    all.both.extend(users::SESSION_STATEMENTS);
+    all.both.extend(audit::STATEMENTS);
+    all.both.extend(users::TOKEN_STATEMENTS);
+    all
 }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod auth;
 mod examples;
 mod serve;
 mod statements;
 mod system;
 mod tidy;
+mod tokens;
+mod users;

@@ -9,12 +9,14 @@ mod postgres;
 mod process;
 mod receiver;
 mod server;
+mod workspace;
 
 pub use client::{Answer, Client};
 pub use postgres::available as postgres_available;
 pub use process::Process;
 pub use receiver::{Received, Receiver};
 pub use server::{ADMIN_PASSWORD, Store, TestServer};
+pub use workspace::{Workspace, bundled, root};
 
 /// Declares tests that run on both databases. Each function takes a `TestServer` and is its own claim.
 ///
