@@ -32,7 +32,7 @@ CREATE TABLE alert_records (
     id                TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
     rule_id           TEXT    NOT NULL REFERENCES alert_rules (rule_id),
     rule_name         TEXT    NOT NULL,
-    series            TEXT    NOT NULL, -- identity of the series: a hash of service, metric and tags
+    series            BIGINT  NOT NULL, -- the number of the series
     service_id        TEXT    NOT NULL,
     service_name      TEXT    NOT NULL,
     service_type      TEXT    NOT NULL,
@@ -61,7 +61,7 @@ CREATE INDEX alert_records_by_status ON alert_records (status, id);
 -- What an evaluator remembers of a series from one evaluation to the next.
 CREATE TABLE alert_states (
     rule_id    TEXT    NOT NULL REFERENCES alert_rules (rule_id) ON DELETE CASCADE,
-    series     TEXT    NOT NULL,
+    series     BIGINT  NOT NULL,
     version    BIGINT NOT NULL,
     state      BYTEA    NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,

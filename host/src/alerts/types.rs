@@ -10,6 +10,7 @@ use crate::{
     http::auth::Scope,
     id,
     ids::ServiceId,
+    metrics::SeriesId,
     notify::{AlertStatus, By, Labels, Severity, Told},
     text_enum,
 };
@@ -22,8 +23,6 @@ id! {
     AlertId,
     /// A rule.
     RuleId,
-    /// The identity of a series: a hash of its service, metric and tags.
-    SeriesKey,
 }
 
 text_enum! {
@@ -65,8 +64,8 @@ pub struct Alert {
     pub rule_id: RuleId,
     /// The rule's name when this began.
     pub rule_name: String,
-    /// The identity of the series.
-    pub series: SeriesKey,
+    /// The number of the series.
+    pub series: SeriesId,
     /// Of which service.
     pub service_id: ServiceId,
     /// That service's name when this began.

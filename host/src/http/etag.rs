@@ -50,8 +50,14 @@ impl Conditions {
 
     /// The thing with its tag, or 304.
     pub fn answer<T: Serialize>(&self, thing: &T) -> ApiResult<Response> {
-        let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
-        let tag = tag(&json);
+        self.answer_as(thing, thing)
+    }
+
+    /// What is `shown` of a thing, with the tag of the thing alone: what else is shown may change without notice. Or 304.
+    pub fn answer_as<T: Serialize, S: Serialize>(&self, thing: &T, shown: &S) -> ApiResult<Response> {
+        let json = |of: serde_json::Result<Vec<u8>>| of.map_err(|error| ApiError::Internal(error.into()));
+        let tag = tag(&json(serde_json::to_vec(thing))?);
+        let json = json(serde_json::to_vec(shown))?;
         let value = HeaderValue::from_str(&tag).map_err(|error| ApiError::Internal(error.into()))?;
         if self.if_none_match.as_deref().is_some_and(|known| names(known, &tag)) {
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, value)]).into_response());

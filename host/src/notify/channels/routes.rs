@@ -27,14 +27,14 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, put, patch, delete))
-        .routes(routes!(test))
+        .routes(routes!(create_channel, list_channels))
+        .routes(routes!(get_channel, put_channel, patch_channel, delete_channel))
+        .routes(routes!(test_channel))
 }
 
 /// Makes a channel.
 #[utoipa::path(post, path = "/channels", tag = "alerts", request_body = ChannelSpec, responses((status = 201, body = Channel), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<ChannelSpec>) -> ApiResult<Response> {
+async fn create_channel(who: AlertsWrite, State(app): State<App>, Body(spec): Body<ChannelSpec>) -> ApiResult<Response> {
     notify::check_channel(&app, &spec).await?;
     let now = app.clock.now();
     let channel = Channel { channel_id: ChannelId(app.ids.next()), spec, created_at: now, updated_at: now };
@@ -48,13 +48,13 @@ async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<Chann
 
 /// Lists channels, by name.
 #[utoipa::path(get, path = "/channels", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Channel>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Channel>>> {
+async fn list_channels(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Channel>>> {
     notify::page_by(app.notify.channels(), &page, |channel| channel.spec.name.clone()).map(Json)
 }
 
 /// Reads a channel.
 #[utoipa::path(get, path = "/channels/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 200, body = Channel), (status = 304), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn get(
+async fn get_channel(
     _: AlertsRead,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -65,7 +65,7 @@ async fn get(
 
 /// Replaces what is said of a channel.
 #[utoipa::path(put, path = "/channels/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), request_body = ChannelSpec, responses((status = 200, body = Channel), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn put(
+async fn put_channel(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -77,7 +77,7 @@ async fn put(
 
 /// Changes what the patch names.
 #[utoipa::path(patch, path = "/channels/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), request_body(content = Object, content_type = "application/merge-patch+json"), responses((status = 200, body = Channel), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn patch(
+async fn patch_channel(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -112,7 +112,7 @@ async fn replace(
 
 /// Deletes a channel that no route names.
 #[utoipa::path(delete, path = "/channels/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn delete(
+async fn delete_channel(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -140,7 +140,7 @@ fn refuse_if_used(app: &App, channel: &Channel) -> ApiResult<()> {
 
 /// Delivers a test notification now, and answers with what came of it: no retries, whether the channel is enabled or not.
 #[utoipa::path(post, path = "/channels/{id}/test", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 200, body = deliveries::Delivery), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn test(who: AlertsWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<deliveries::Delivery>> {
+async fn test_channel(who: AlertsWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<deliveries::Delivery>> {
     let channel = app.notify.channel(&id).or_not_found("channel")?;
     Ok(Json(deliveries::test(&app, &channel, &who.username).await?))
 }

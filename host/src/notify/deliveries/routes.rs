@@ -25,7 +25,7 @@ use crate::{
 const NEWEST: &str = "~";
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list_notifications)).routes(routes!(get_notification))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -46,7 +46,7 @@ struct Query {
 
 /// Lists notifications and what became of them, newest first.
 #[utoipa::path(get, path = "/notifications", tag = "alerts", params(Query), responses((status = 200, body = Page<Delivery>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list(_: AlertsRead, State(app): State<App>, Params(query): Params<Query>) -> ApiResult<Json<Page<Delivery>>> {
+async fn list_notifications(_: AlertsRead, State(app): State<App>, Params(query): Params<Query>) -> ApiResult<Json<Page<Delivery>>> {
     let Query { channel, status, alert_id, limit, after } = query;
     let limit = page::limit(limit)?;
     let before = page::cursor::<String>(after.as_deref())?.unwrap_or_else(|| NEWEST.to_owned());
@@ -58,6 +58,6 @@ async fn list(_: AlertsRead, State(app): State<App>, Params(query): Params<Query
 
 /// Reads a notification.
 #[utoipa::path(get, path = "/notifications/{id}", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Delivery), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn get(_: AlertsRead, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<Delivery>> {
+async fn get_notification(_: AlertsRead, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<Delivery>> {
     Ok(Json(queries::find(&mut app.db.read().await?, &id).await?.or_not_found("notification")?))
 }

@@ -27,13 +27,13 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, put, patch, delete))
+        .routes(routes!(create_route, list_routes))
+        .routes(routes!(get_route, put_route, patch_route, delete_route))
 }
 
 /// Makes a route.
 #[utoipa::path(post, path = "/routes", tag = "alerts", request_body = RouteSpec, responses((status = 201, body = Route), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<RouteSpec>) -> ApiResult<Response> {
+async fn create_route(who: AlertsWrite, State(app): State<App>, Body(spec): Body<RouteSpec>) -> ApiResult<Response> {
     check(&app, &spec)?;
     let now = app.clock.now();
     let route = Route { route_id: RouteId(app.ids.next()), spec, created_at: now, updated_at: now };
@@ -47,13 +47,13 @@ async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<Route
 
 /// Lists routes, in the order in which they are tried.
 #[utoipa::path(get, path = "/routes", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Route>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Route>>> {
+async fn list_routes(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Route>>> {
     notify::page_by(app.notify.routes(), &page, |route| (route.spec.position, route.spec.name.clone())).map(Json)
 }
 
 /// Reads a route.
 #[utoipa::path(get, path = "/routes/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 200, body = Route), (status = 304), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn get(
+async fn get_route(
     _: AlertsRead,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -64,7 +64,7 @@ async fn get(
 
 /// Replaces what is said of a route.
 #[utoipa::path(put, path = "/routes/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), request_body = RouteSpec, responses((status = 200, body = Route), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn put(
+async fn put_route(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -76,7 +76,7 @@ async fn put(
 
 /// Changes what the patch names.
 #[utoipa::path(patch, path = "/routes/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), request_body(content = Object, content_type = "application/merge-patch+json"), responses((status = 200, body = Route), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn patch(
+async fn patch_route(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -108,7 +108,7 @@ async fn replace(
 
 /// Deletes a route; what its groups have not told yet is told no more.
 #[utoipa::path(delete, path = "/routes/{id}", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn delete(
+async fn delete_route(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,

@@ -27,13 +27,13 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, put, patch, delete))
+        .routes(routes!(create_silence, list_silences))
+        .routes(routes!(get_silence, put_silence, patch_silence, delete_silence))
 }
 
 /// Makes a silence.
 #[utoipa::path(post, path = "/silences", tag = "alerts", request_body = SilenceSpec, responses((status = 201, body = Silence), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<SilenceSpec>) -> ApiResult<Response> {
+async fn create_silence(who: AlertsWrite, State(app): State<App>, Body(spec): Body<SilenceSpec>) -> ApiResult<Response> {
     spec.faults().finish()?;
     let now = app.clock.now();
     let silence = Silence { silence_id: SilenceId(app.ids.next()), spec, created_by: who.username.clone(), created_at: now, updated_at: now };
@@ -47,13 +47,13 @@ async fn create(who: AlertsWrite, State(app): State<App>, Body(spec): Body<Silen
 
 /// Lists silences, those that begin first first.
 #[utoipa::path(get, path = "/silences", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Silence>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Silence>>> {
+async fn list_silences(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Silence>>> {
     notify::page_by(app.notify.silences(), &page, |silence| (silence.spec.starts_at.millis(), silence.silence_id.0.clone())).map(Json)
 }
 
 /// Reads a silence.
 #[utoipa::path(get, path = "/silences/{id}", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Silence), (status = 304), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn get(
+async fn get_silence(
     _: AlertsRead,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -64,7 +64,7 @@ async fn get(
 
 /// Replaces what is said of a silence.
 #[utoipa::path(put, path = "/silences/{id}", tag = "alerts", params(("id" = String, Path)), request_body = SilenceSpec, responses((status = 200, body = Silence), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn put(
+async fn put_silence(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -76,7 +76,7 @@ async fn put(
 
 /// Changes what the patch names.
 #[utoipa::path(patch, path = "/silences/{id}", tag = "alerts", params(("id" = String, Path)), request_body(content = Object, content_type = "application/merge-patch+json"), responses((status = 200, body = Silence), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn patch(
+async fn patch_silence(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
@@ -108,7 +108,7 @@ async fn replace(
 
 /// Deletes a silence: it ends at once.
 #[utoipa::path(delete, path = "/silences/{id}", tag = "alerts", params(("id" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn delete(
+async fn delete_silence(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<String>,
