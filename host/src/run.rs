@@ -76,18 +76,18 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     Ok(App {
-        settings: Arc::new(settings),
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
-        clock,
         ids,
         replica,
         registry: Registry::new(&feed),
-        metrics: Metrics::new(&feed),
+        metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
         talent: Talent::new(&feed),
+        settings: Arc::new(settings),
+        clock,
         db,
         feed,
         auth,

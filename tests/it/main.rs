@@ -5,6 +5,7 @@
 mod audit;
 mod auth;
 mod examples;
+mod metrics;
 mod serve;
 mod statements;
 mod system;

@@ -39,10 +39,7 @@ impl Plugins {
             return Ok(current.plugin.clone());
         }
         if let Some(reason) = slot.refusal(digest) {
-            return Err(LoadError {
-                name: name.clone(),
-                reason,
-            });
+            return Err(LoadError { name: name.clone(), reason });
         }
         let taken = self.stage(&slot, wasm, digest, source).await;
         let answer = match taken {
@@ -55,15 +52,8 @@ impl Plugins {
             Err(reason) => {
                 let reason = cut(reason);
                 tracing::warn!(plugin.name = %name, plugin.digest = %digest, reason, "plugin not loaded");
-                slot.refuse(Refused {
-                    digest,
-                    error: reason.clone(),
-                    source,
-                });
-                Err(LoadError {
-                    name: name.clone(),
-                    reason,
-                })
+                slot.refuse(Refused { digest, error: reason.clone(), source });
+                Err(LoadError { name: name.clone(), reason })
             }
         };
         self.tell(name);
@@ -72,11 +62,7 @@ impl Plugins {
 
     /// Takes note of a file that could not even be read.
     pub fn refuse(&self, name: &PluginName, wasm: &[u8], reason: &str, source: Source) {
-        self.slot_or_new(name).refuse(Refused {
-            digest: Digest::of(wasm),
-            error: cut(reason.to_owned()),
-            source,
-        });
+        self.slot_or_new(name).refuse(Refused { digest: Digest::of(wasm), error: cut(reason.to_owned()), source });
         self.tell(name);
     }
 
@@ -88,30 +74,19 @@ impl Plugins {
             && current.version.kind() != kind
         {
             let is = current.version.kind();
-            return Err(format!(
-                "it is a {kind}, and the version that serves is a {is}; remove that one first"
-            ));
+            return Err(format!("it is a {kind}, and the version that serves is a {is}; remove that one first"));
         }
-        let engine = if kind.is_pure() {
-            self.0.engines.pure()
-        } else {
-            self.0.engines.io()
-        };
+        let engine = if kind.is_pure() { self.0.engines.pure() } else { self.0.engines.io() };
         let component = compile::component(&self.0.compiler, &self.0.cache, engine, &wasm).await;
         let component = component.map_err(|error| error.to_string())?;
         let (services, workers) = (&self.0.services, &self.0.workers);
         let version = Version::link(name, kind, engine, &component, &slot.grants(), services, workers)
             .map_err(|error| format!("it does not fit the host: {error:#}"))?;
-        let descriptor = lifecycle::describe(&version)
-            .await
-            .map_err(|error| format!("it does not say who it is: {error}"))?;
+        let descriptor =
+            lifecycle::describe(&version).await.map_err(|error| format!("it does not say who it is: {error}"))?;
         self.check_in_use(&version).await?;
         Ok(Release {
-            plugin: PluginRef {
-                name: name.clone(),
-                version: descriptor.version.clone(),
-                digest: digest.to_string(),
-            },
+            plugin: PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() },
             digest,
             version,
             descriptor,
@@ -126,10 +101,7 @@ impl Plugins {
             let problems =
                 problems.map_err(|error| format!("it cannot check the configuration of {owner}: {error}"))?;
             if !problems.is_empty() {
-                return Err(format!(
-                    "it refuses the configuration of {owner}: {}",
-                    CallError::InvalidConfig(problems)
-                ));
+                return Err(format!("it refuses the configuration of {owner}: {}", CallError::InvalidConfig(problems)));
             }
         }
         Ok(())

@@ -79,27 +79,14 @@ struct Inner {
 impl Plugins {
     /// Starts with no plugin loaded.
     pub fn start(settings: PluginSettings) -> anyhow::Result<Self> {
-        let PluginSettings {
-            cache,
-            fresh_key,
-            compiler,
-            now,
-            secrets,
-            kv,
-            slots,
-        } = settings;
+        let PluginSettings { cache, fresh_key, compiler, now, secrets, kv, slots } = settings;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self(Arc::new(Inner {
             engines: Engines::new(slots)?,
             compiler,
             cache: Arc::new(Cache::open(&cache, fresh_key)?),
             workers: Workers::start((threads * 4).max(8), 4_096)?,
-            services: Arc::new(Services {
-                now,
-                secrets,
-                kv,
-                http: HttpClients::default(),
-            }),
+            services: Arc::new(Services { now, secrets, kv, http: HttpClients::default() }),
             slots: RwLock::default(),
             in_use: Mutex::default(),
             changes: broadcast::channel(256).0,
@@ -108,14 +95,8 @@ impl Plugins {
 
     /// All plugins, by name.
     pub fn list(&self) -> Vec<PluginInfo> {
-        let slots: Vec<Arc<Slot>> = self
-            .0
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect();
+        let slots: Vec<Arc<Slot>> =
+            self.0.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         slots.iter().filter_map(|slot| slot.info()).collect()
     }
 
@@ -142,11 +123,7 @@ impl Plugins {
 
     /// Says that `owner` uses no configuration any more.
     pub fn forget_config(&self, owner: &str) {
-        self.0
-            .in_use
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(owner);
+        self.0.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(owner);
     }
 
     /// Goes back to the version before. `None` when there is no plugin or no earlier version.
@@ -181,39 +158,24 @@ impl Plugins {
 
     /// Forgets a plugin and its earlier versions; calls under way finish.
     pub fn remove(&self, name: &PluginName) -> Option<PluginInfo> {
-        let slot = self
-            .0
-            .slots
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name)?;
+        let slot = self.0.slots.write().unwrap_or_else(PoisonError::into_inner).remove(name)?;
         self.tell(name);
         slot.info()
     }
 
     fn slot(&self, name: &PluginName) -> Option<Arc<Slot>> {
-        self.0
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     fn slot_or_new(&self, name: &PluginName) -> Arc<Slot> {
         let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            slots
-                .entry(name.clone())
-                .or_insert_with(|| Arc::new(Slot::new(name.clone()))),
-        )
+        Arc::clone(slots.entry(name.clone()).or_insert_with(|| Arc::new(Slot::new(name.clone()))))
     }
 
     fn configs_in_use(&self, name: &PluginName) -> Vec<(String, String)> {
         let in_use = self.0.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let own = in_use.iter().filter(|(_, (plugin, _))| plugin == name);
-        own.map(|(owner, (_, config))| (owner.clone(), config.clone()))
-            .collect()
+        own.map(|(owner, (_, config))| (owner.clone(), config.clone())).collect()
     }
 
     fn tell(&self, name: &PluginName) {

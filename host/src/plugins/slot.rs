@@ -81,11 +81,7 @@ impl Slot {
 
     /// The version to call, or why there is none.
     pub(super) fn serving(&self) -> Result<Arc<Release>, CallError> {
-        let not = |state, reason| CallError::NotServing {
-            name: self.name.clone(),
-            state,
-            reason,
-        };
+        let not = |state, reason| CallError::NotServing { name: self.name.clone(), state, reason };
         let mut rest = self.rest();
         if rest.disabled {
             return Err(not(State::Disabled, "an operator switched it off".to_owned()));
@@ -106,10 +102,7 @@ impl Slot {
     /// Why this very file is known not to be worth another try.
     pub(super) fn refusal(&self, digest: Digest) -> Option<String> {
         let rest = self.rest();
-        rest.refused
-            .as_ref()
-            .filter(|refused| refused.digest == digest)
-            .map(|refused| refused.error.clone())
+        rest.refused.as_ref().filter(|refused| refused.digest == digest).map(|refused| refused.error.clone())
     }
 
     /// Whether an operator rolled back from this file.
@@ -172,14 +165,7 @@ impl Slot {
     pub(super) fn set_grants(&self, grants: Arc<Grants>) {
         let mut rest = self.rest();
         let regrant = |release: &Release| {
-            let Release {
-                version,
-                plugin,
-                digest,
-                descriptor,
-                loaded_at_ms,
-                source,
-            } = release;
+            let Release { version, plugin, digest, descriptor, loaded_at_ms, source } = release;
             Arc::new(Release {
                 version: version.regrant(&grants),
                 plugin: plugin.clone(),
@@ -208,12 +194,7 @@ impl Slot {
             }
         };
         let mut rest = self.rest();
-        if self
-            .current
-            .load()
-            .as_ref()
-            .is_none_or(|current| current.digest != by.digest)
-        {
+        if self.current.load().as_ref().is_none_or(|current| current.digest != by.digest) {
             return None;
         }
         let guarded = rest.swapped_at;
@@ -224,15 +205,9 @@ impl Slot {
                 let Some((to, from)) = self.step_back(&mut rest) else {
                     return Some(rest.health.quarantine(&why, Instant::now()));
                 };
-                let error = format!(
-                    "version {} failed right after it came in and was rolled back: {why}",
-                    from.plugin.version
-                );
-                rest.refused = Some(Refused {
-                    digest: from.digest,
-                    error,
-                    source: from.source,
-                });
+                let error =
+                    format!("version {} failed right after it came in and was rolled back: {why}", from.plugin.version);
+                rest.refused = Some(Refused { digest: from.digest, error, source: from.source });
                 Some(format!("went back to version {}: {why}", to.plugin.version))
             }
             Verdict::Quarantine(why) => Some(rest.health.quarantine(&why, Instant::now())),
@@ -266,14 +241,8 @@ impl Slot {
             error,
             loaded_at_ms: current.as_ref().map(|c| c.loaded_at_ms),
             source,
-            description: current
-                .as_ref()
-                .map(|c| c.descriptor.summary.clone())
-                .unwrap_or_default(),
-            config_schema: current
-                .as_ref()
-                .map(|c| c.descriptor.config_schema.clone())
-                .unwrap_or_default(),
+            description: current.as_ref().map(|c| c.descriptor.summary.clone()).unwrap_or_default(),
+            config_schema: current.as_ref().map(|c| c.descriptor.config_schema.clone()).unwrap_or_default(),
             calls: self.calls.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             previous: previous.collect(),

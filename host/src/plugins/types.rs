@@ -114,10 +114,7 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         found.ok_or_else(|| {
-            format!(
-                "{text:?} is not a kind of plugin; kinds are {}",
-                Self::ALL.map(Self::as_str).join(", ")
-            )
+            format!("{text:?} is not a kind of plugin; kinds are {}", Self::ALL.map(Self::as_str).join(", "))
         })
     }
 }
@@ -288,10 +285,7 @@ pub enum CallError {
 impl CallError {
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
-        matches!(
-            self,
-            Self::Transient { .. } | Self::Timeout | Self::Busy | Self::NotServing { .. } | Self::Trap(_)
-        )
+        matches!(self, Self::Transient { .. } | Self::Timeout | Self::Busy | Self::NotServing { .. } | Self::Trap(_))
     }
 
     /// Whether this speaks against the plugin itself, and not against what it was asked.
@@ -318,13 +312,9 @@ impl From<wit::PluginError> for CallError {
                 Self::InvalidConfig(problems.into_iter().take(100).map(Problem::from).collect())
             }
             wit::PluginError::InvalidInput(message) => Self::InvalidInput(cut(message)),
-            wit::PluginError::Transient(wit::Transient {
-                message,
-                retry_after_ms,
-            }) => Self::Transient {
-                message: cut(message),
-                retry_after_ms,
-            },
+            wit::PluginError::Transient(wit::Transient { message, retry_after_ms }) => {
+                Self::Transient { message: cut(message), retry_after_ms }
+            }
             wit::PluginError::Permanent(message) => Self::Permanent(cut(message)),
         }
     }

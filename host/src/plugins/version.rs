@@ -72,34 +72,13 @@ impl Version {
         let mut linker = Linker::new(engine);
         host_api::link(&mut linker, kind).map_err(engine::told)?;
         let pre = linker.instantiate_pre(component).map_err(engine::told)?;
-        Ok(Self::new(
-            name.clone(),
-            kind,
-            pre,
-            Arc::clone(grants),
-            Arc::clone(services),
-            workers.clone(),
-        ))
+        Ok(Self::new(name.clone(), kind, pre, Arc::clone(grants), Arc::clone(services), workers.clone()))
     }
 
     /// The same version under other grants.
     pub(super) fn regrant(&self, grants: &Arc<Grants>) -> Self {
-        let Inner {
-            name,
-            kind,
-            pre,
-            services,
-            workers,
-            ..
-        } = &*self.0;
-        Self::new(
-            name.clone(),
-            *kind,
-            pre.clone(),
-            Arc::clone(grants),
-            Arc::clone(services),
-            workers.clone(),
-        )
+        let Inner { name, kind, pre, services, workers, .. } = &*self.0;
+        Self::new(name.clone(), *kind, pre.clone(), Arc::clone(grants), Arc::clone(services), workers.clone())
     }
 
     fn new(
@@ -220,17 +199,8 @@ impl Inner {
         let mut store = self.store();
         store.epoch_deadline_trap();
         store.set_epoch_deadline(ticks(self.limits.deadline));
-        match self
-            .pre
-            .instantiate(&mut store)
-            .and_then(|instance| self.bind(&mut store, &instance))
-        {
-            Ok((lifecycle, guest)) => Ok(Live {
-                store,
-                lifecycle,
-                guest,
-                calls: 0,
-            }),
+        match self.pre.instantiate(&mut store).and_then(|instance| self.bind(&mut store, &instance)) {
+            Ok((lifecycle, guest)) => Ok(Live { store, lifecycle, guest, calls: 0 }),
             Err(error) => Err(fault(&error, &store)),
         }
     }
@@ -249,12 +219,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         let (lifecycle, guest) = made.map_err(|error| fault(&error, &store))?;
-        let mut live = Live {
-            store,
-            lifecycle,
-            guest,
-            calls: 0,
-        };
+        let mut live = Live { store, lifecycle, guest, calls: 0 };
         live.ready(&self.limits);
         match call(&mut live).await {
             Ok(answer) => Ok(answer),
@@ -263,14 +228,7 @@ impl Inner {
     }
 
     fn store(&self) -> Store<Ctx> {
-        let Self {
-            name,
-            kind,
-            limits,
-            grants,
-            services,
-            ..
-        } = self;
+        let Self { name, kind, limits, grants, services, .. } = self;
         let mut store = Store::new(self.pre.engine(), Ctx::new(name, *kind, *limits, grants, services));
         store.limiter(|ctx| &mut ctx.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
@@ -279,10 +237,7 @@ impl Inner {
     }
 
     fn bind(&self, store: &mut Store<Ctx>, instance: &Instance) -> wasmtime::Result<(Lifecycle, Guest)> {
-        Ok((
-            Lifecycle::bind(self.kind.is_pure(), store, instance)?,
-            Guest::bind(self.kind, store, instance)?,
-        ))
+        Ok((Lifecycle::bind(self.kind.is_pure(), store, instance)?, Guest::bind(self.kind, store, instance)?))
     }
 
     /// Keeps an instance for the next call unless it has grown old or large.

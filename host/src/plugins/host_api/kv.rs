@@ -40,16 +40,12 @@ impl Memory {
 
     fn bytes(&self, plugin: &PluginName) -> u64 {
         let own = self.0.iter().filter(|((owner, _), _)| owner == plugin);
-        own.map(|((_, key), entry)| (key.len() + entry.value.len()) as u64)
-            .sum()
+        own.map(|((_, key), entry)| (key.len() + entry.value.len()) as u64).sum()
     }
 
     fn set(&mut self, plugin: PluginName, key: String, entry: Entry, quota: u64) -> Result<(), KvError> {
         let name = (plugin, key);
-        let replaced = self
-            .0
-            .get(&name)
-            .map_or(0, |old| (name.1.len() + old.value.len()) as u64);
+        let replaced = self.0.get(&name).map_or(0, |old| (name.1.len() + old.value.len()) as u64);
         let size = (name.1.len() + entry.value.len()) as u64;
         if self.bytes(&name.0) - replaced + size > quota {
             return Err(KvError::Quota(format!("plugin {} is granted {quota} bytes", name.0)));
@@ -65,10 +61,7 @@ impl Ctx {
             return Err(KvError::TooLarge(key.len() as u64));
         }
         if self.reach.grants.kv_bytes == 0 {
-            return Err(KvError::Quota(format!(
-                "plugin {} is granted no key-value store",
-                self.reach.plugin
-            )));
+            return Err(KvError::Quota(format!("plugin {} is granted no key-value store", self.reach.plugin)));
         }
         if !self.take_request() {
             return Err(KvError::Quota("this call asked for too many keys".to_owned()));
@@ -85,10 +78,7 @@ impl Host for Ctx {
         let Kv::Memory(memory) = &self.reach.services.kv;
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.live((self.reach.services.now)());
-        Ok(Ok(memory
-            .0
-            .get(&(self.reach.plugin.clone(), key))
-            .map(|entry| entry.value.clone())))
+        Ok(Ok(memory.0.get(&(self.reach.plugin.clone(), key)).map(|entry| entry.value.clone())))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), KvError>> {
@@ -103,12 +93,7 @@ impl Host for Ctx {
         let Kv::Memory(memory) = &self.reach.services.kv;
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.live(now);
-        Ok(memory.set(
-            self.reach.plugin.clone(),
-            key,
-            Entry { value, expires_at_ms },
-            self.reach.grants.kv_bytes,
-        ))
+        Ok(memory.set(self.reach.plugin.clone(), key, Entry { value, expires_at_ms }, self.reach.grants.kv_bytes))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), KvError>> {
@@ -116,11 +101,7 @@ impl Host for Ctx {
             return Ok(Err(refused));
         }
         let Kv::Memory(memory) = &self.reach.services.kv;
-        memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .remove(&(self.reach.plugin.clone(), key));
+        memory.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&(self.reach.plugin.clone(), key));
         Ok(Ok(()))
     }
 }

@@ -140,10 +140,7 @@ impl Ctx {
 
 impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi.ctx,
-            table: &mut self.wasi.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi.ctx, table: &mut self.wasi.table }
     }
 }
 
