@@ -13,6 +13,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::Metrics,
     notify::Notify,
+    plugins::Plugins,
     registry::Registry,
     settings::Settings,
     talent::Talent,
@@ -46,6 +47,8 @@ pub struct App {
     pub registry: Registry,
     /// Samples.
     pub metrics: Metrics,
+    /// Sandboxed components.
+    pub plugins: Plugins,
     /// Rules and alerts.
     pub alerts: Alerts,
     /// Channels, routes, deliveries.

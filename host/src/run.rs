@@ -75,7 +75,18 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
+    let own = clock.clone();
+    let plugins = crate::plugins::Plugins::start(crate::plugins::PluginSettings {
+        cache: settings.server.data.join("plugin-cache"),
+        fresh_key: ids.random(),
+        compiler: crate::wasm::compile::Compiler::InProcess,
+        now: Arc::new(move || own.now().millis()),
+        secrets: crate::plugins::Secrets::default(),
+        kv: crate::plugins::Kv::default(),
+        slots: crate::wasm::engine::Slots::default(),
+    })?;
     Ok(App {
+        plugins,
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
         ids,

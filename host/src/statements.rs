@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, metrics, system, users};
+use crate::{alerts, audit, db, feed, metrics, notify, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -30,5 +30,12 @@ pub fn all() -> Statements {
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);
     all.both.extend(metrics::STATEMENTS);
+    all.both.extend(notify::STATEMENTS.concat());
+    all.sqlite.extend(notify::SQLITE.concat());
+    all.postgres.extend(notify::POSTGRES.concat());
+    all.both.extend(alerts::RULE_STATEMENTS);
+    all.both.extend(alerts::STATEMENTS);
+    all.sqlite.extend(alerts::SQLITE);
+    all.postgres.extend(alerts::POSTGRES);
     all
 }

@@ -96,10 +96,11 @@ pub fn render(template: &str, facts: &Facts<'_>) -> Result<String, (String, Stri
 }
 
 fn values(facts: &Facts<'_>) -> minijinja::Value {
-    let Facts { service_id, service_name, service_type, rule_name, metric_name, value, unit, .. } = facts;
-    let Facts { threshold, labels, severity, status, note, .. } = facts;
+    let &Facts { service_id, service_name, service_type, rule_name, metric_name, value, unit, .. } = facts;
+    let &Facts { threshold, labels, severity, status, note, .. } = facts;
     context! {
-        service_id, service_name, service_type, rule_name, metric_name, unit, labels, status, note,
+        service_id, service_name, service_type, rule_name, metric_name, unit, status, note,
+        labels => minijinja::Value::from_pairs(labels.iter().map(|(key, value)| (key.clone(), value.clone()))),
         value => value.map(number),
         threshold => threshold.map(number),
         severity => severity.as_str(),

@@ -15,7 +15,7 @@ use super::{
 use crate::{app::App, clock::Timestamp, db, feed::Changes, metrics::SeriesId};
 
 pub(super) use judge::JudgeError;
-pub use test::{TestResult, TestedSeries, test};
+pub use test::{TestResult, test};
 
 /// What the evaluation of a rule remembers on this replica from one run to the next.
 #[derive(Debug, Default)]

@@ -6,4 +6,4 @@ mod types;
 
 pub(crate) use queries::{STATEMENTS, all, all_health, put_health};
 pub use routes::routes;
-pub use types::{Health, RULES, Rule, RuleShown, RuleSpec};
+pub use types::{Health, RULES, Rule, RuleSpec};

@@ -6,4 +6,4 @@ mod types;
 
 pub(crate) use queries::{STATEMENTS, all};
 pub use routes::routes;
-pub use types::{CHANNELS, Channel, ChannelId};
+pub use types::{CHANNELS, Channel, ChannelId, ChannelSpec};

@@ -11,4 +11,4 @@ mod types;
 pub use deliver::{release, run, test};
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS, insert, prune};
 pub use routes::routes;
-pub use types::{Answered, Delivery, DeliveryStatus};
+pub use types::{Delivery, DeliveryStatus};

@@ -18,7 +18,7 @@ const AT_ONCE: i64 = 50;
 const MOST_ALERTS: usize = 200;
 
 /// Whether a group waits to be looked at.
-pub async fn is_due(app: &App) -> db::Result<bool> {
+async fn is_due(app: &App) -> db::Result<bool> {
     queries::any_due(&mut app.db.read().await?, app.clock.now()).await
 }
 
@@ -208,7 +208,7 @@ mod tests {
             started_at: at(0),
             ended_at: None,
         };
-        Member { alert_id: id.to_owned(), status, told, quiet: false, alert: Json(alert) }
+        Member { status, told, quiet: false, alert: Json(alert) }
     }
 
     fn told(decision: &Decision) -> (usize, usize) {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{clock::Timestamp, db, db::Tx, ids::Ids};
 
-pub use flush::{flush, is_due};
+pub use flush::flush;
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
 
 /// Alerts of one route that agree in what it groups by.

@@ -27,7 +27,7 @@ statements! { STATEMENTS:
         WHEN notification_groups.not_before > $5 THEN notification_groups.not_before \
         WHEN notification_groups.next_at <= $5 THEN notification_groups.next_at ELSE $5 END";
     ANY_DUE = "SELECT count(*) AS n FROM notification_groups WHERE next_at <= $1";
-    MEMBERS = "SELECT alert_id, status, told, quiet, alert FROM notification_members WHERE group_id = $1 ORDER BY alert_id";
+    MEMBERS = "SELECT status, told, quiet, alert FROM notification_members WHERE group_id = $1 ORDER BY alert_id";
     FORGET_ENDED = "DELETE FROM notification_members WHERE group_id = $1 AND status = 'resolved'";
     PLAN = "UPDATE notification_groups SET next_at = $2, not_before = $3, last_sent_at = $4 WHERE group_id = $1";
     DELETE = "DELETE FROM notification_groups WHERE group_id = $1";
@@ -81,7 +81,6 @@ pub(super) struct Group {
 /// An alert in a group.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Member {
-    pub alert_id: String,
     pub status: AlertStatus,
     pub told: bool,
     pub quiet: bool,
