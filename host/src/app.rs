@@ -4,7 +4,6 @@ use axum::extract::FromRef;
 
 use crate::{
     alerts::Alerts,
-    audit::Audit,
     clock::Clock,
     db::Db,
     discovery::Discovery,
@@ -14,6 +13,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::Metrics,
     notify::Notify,
+    plugins::Plugins,
     registry::Registry,
     settings::Settings,
     talent::Talent,
@@ -43,6 +43,8 @@ pub struct App {
     pub counts: Counts,
     /// Users, sessions, tokens.
     pub users: Users,
+    /// Sandboxed components.
+    pub plugins: Plugins,
     /// Services and nodes.
     pub registry: Registry,
     /// Samples.
@@ -55,6 +57,4 @@ pub struct App {
     pub discovery: Discovery,
     /// Talents.
     pub talent: Talent,
-    /// Who changed what.
-    pub audit: Audit,
 }

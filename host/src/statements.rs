@@ -1,9 +1,9 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, registry, system, users};
+use crate::{audit, db, feed, idempotency, metrics, plugins, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Statements {
     /// One text for both.
     pub both: Vec<(&'static str, &'static str)>,
@@ -15,16 +15,26 @@ pub struct Statements {
 
 /// All of them.
 pub fn all() -> Statements {
-    Statements {
-        both: [
-            feed::STATEMENTS,
-            system::STATEMENTS,
-            users::STATEMENTS,
-            users::SESSION_STATEMENTS,
-            &registry::STATEMENTS.concat(),
-        ]
-        .concat(),
-        sqlite: [feed::SQLITE, &registry::SQLITE.concat()].concat(),
-        postgres: [feed::POSTGRES, &registry::POSTGRES.concat()].concat(),
-    }
+    let mut all = Statements::default();
+    all.both.extend(db::lease::LEASE_STATEMENTS);
+    all.both.extend(feed::STATEMENTS);
+    all.sqlite.extend(feed::SQLITE);
+    all.postgres.extend(feed::POSTGRES);
+    all.both.extend(system::STATEMENTS);
+    all.both.extend(users::STATEMENTS);
+    all.sqlite.extend(users::SQLITE);
+    all.postgres.extend(users::POSTGRES);
+    all.both.extend(users::SESSION_STATEMENTS);
+    all.both.extend(idempotency::STATEMENTS);
+    all.both.extend(audit::STATEMENTS);
+    all.both.extend(users::TOKEN_STATEMENTS);
+    all.both.extend(plugins::STATEMENTS);
+    all.postgres.extend(plugins::POSTGRES);
+    all.postgres.extend(metrics::POSTGRES);
+    all.sqlite.extend(metrics::SQLITE);
+    all.both.extend(metrics::STATEMENTS);
+    all.postgres.extend(registry::POSTGRES.concat());
+    all.sqlite.extend(registry::SQLITE.concat());
+    all.both.extend(registry::STATEMENTS.concat());
+    all
 }

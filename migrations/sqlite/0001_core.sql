@@ -56,13 +56,6 @@ CREATE TABLE user_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
 
-CREATE TABLE user_permissions (
-    user_id    TEXT    NOT NULL REFERENCES cluster_users (user_id) ON DELETE CASCADE,
-    permission TEXT    NOT NULL,
-    created_at INTEGER NOT NULL,
-    PRIMARY KEY (user_id, permission)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE api_tokens (
     token_id     TEXT    NOT NULL PRIMARY KEY,
     name         TEXT    NOT NULL,
@@ -89,11 +82,13 @@ CREATE TABLE audit_logs (
     created_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX audit_logs_by_time ON audit_logs (created_at, audit_id);
-CREATE INDEX audit_logs_by_resource ON audit_logs (resource_type, resource_id, created_at);
+CREATE INDEX audit_logs_by_resource ON audit_logs (resource_type, resource_id, created_at, audit_id);
+CREATE INDEX audit_logs_by_actor ON audit_logs (actor, created_at, audit_id);
+CREATE INDEX audit_logs_by_request ON audit_logs (request_id);
 
 CREATE TABLE idempotency_keys (
-    key_hash   TEXT    NOT NULL PRIMARY KEY, -- SHA-256 of caller, path and key
-    body_hash  TEXT    NOT NULL,
+    key_hash   TEXT    NOT NULL PRIMARY KEY, -- SHA-256 of caller, method, path and key
+    body_hash  TEXT    NOT NULL,             -- keyed code of query and body
     status     INTEGER,                      -- absent while the first request runs
     headers    TEXT    CHECK (headers IS NULL OR json_valid(headers)),
     body       BLOB,

@@ -2,10 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod auth;
+mod client;
 mod discovery;
+mod examples;
+mod idempotency;
+mod metrics;
 mod nodes;
+mod serve;
 mod services;
 mod statements;
 mod system;
 mod tidy;
+mod tokens;
+mod users;

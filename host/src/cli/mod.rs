@@ -1,11 +1,16 @@
 //! The command line: a file a subcommand.
 
+mod agent;
+mod list;
+mod dev;
 mod openapi;
 mod serve;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use crate::wasm::compile;
 
 /// A control plane in one binary.
 #[derive(Parser)]
@@ -19,8 +24,30 @@ struct Arguments {
 enum Command {
     /// Runs a server.
     Serve(serve::Serve),
+    /// Reports the machine that it runs on to a server, as a node.
+    Agent(agent::Agent),
+    /// Looks at services.
+    #[command(subcommand)]
+    Service(list::Look),
+    /// Looks at nodes.
+    #[command(subcommand)]
+    Node(list::Look),
+    /// Looks at alerts.
+    #[command(subcommand)]
+    Alert(list::Look),
+    /// Looks at plugins.
+    #[command(subcommand)]
+    Plugin(list::Look),
+    /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
+    Dev(dev::Dev),
     /// Prints the OpenAPI document.
     Openapi,
+    /// Compiles a component in a process of its own; a server calls it.
+    #[command(hide = true, name = compile::SUBCOMMAND)]
+    CompileComponent {
+        #[arg(num_args = 0..)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Does what the command line says. Exit codes: 0 done, 1 failed, 2 wrong use.
@@ -28,6 +55,13 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(serve) => serve.run(),
+        Command::Agent(agent) => agent.run(),
+        Command::Service(look) => look.run(list::SERVICES),
+        Command::Node(look) => look.run(list::NODES),
+        Command::Alert(look) => look.run(list::ALERTS),
+        Command::Plugin(look) => look.run(list::PLUGINS),
+        Command::Dev(dev) => dev.run(),
+        Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };
     match done {
