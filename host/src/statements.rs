@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, http::idempotency, system, users};
+use crate::{audit, db, feed, idempotency, metrics, plugins, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -28,5 +28,13 @@ pub fn all() -> Statements {
     all.both.extend(idempotency::STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
+    all.both.extend(plugins::STATEMENTS);
+    all.postgres.extend(plugins::POSTGRES);
+    all.postgres.extend(metrics::POSTGRES);
+    all.sqlite.extend(metrics::SQLITE);
+    all.both.extend(metrics::STATEMENTS);
+    all.postgres.extend(registry::POSTGRES.concat());
+    all.sqlite.extend(registry::SQLITE.concat());
+    all.both.extend(registry::STATEMENTS.concat());
     all
 }

@@ -5,9 +5,14 @@
 mod access;
 mod audit;
 mod auth;
-mod idempotency;
+mod client;
+mod discovery;
 mod examples;
+mod idempotency;
+mod metrics;
+mod nodes;
 mod serve;
+mod services;
 mod statements;
 mod system;
 mod tidy;

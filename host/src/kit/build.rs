@@ -39,15 +39,9 @@ pub async fn build(folder: &Path, out: &Path) -> anyhow::Result<Built> {
     let manifest = folder.join("Cargo.toml");
     let manifest = fs::canonicalize(&manifest).with_context(|| format!("there is no crate in {}", folder.display()))?;
     let metadata = metadata(&manifest).await?;
-    let package = metadata
-        .packages
-        .iter()
-        .find(|package| package.manifest_path == manifest && package.is_plugin());
+    let package = metadata.packages.iter().find(|package| package.manifest_path == manifest && package.is_plugin());
     let package = package.with_context(|| {
-        format!(
-            "{} is not a plugin crate: it needs crate-type = [\"cdylib\"] under [lib]",
-            folder.display()
-        )
+        format!("{} is not a plugin crate: it needs crate-type = [\"cdylib\"] under [lib]", folder.display())
     })?;
     let built = build_packages(&metadata, &manifest, &[package], out).await?;
     built.into_iter().next().context("nothing was built")
@@ -60,10 +54,8 @@ pub async fn build_bundled(workspace: &Path, out: &Path) -> anyhow::Result<Vec<B
         fs::canonicalize(&manifest).with_context(|| format!("there is no workspace in {}", workspace.display()))?;
     let metadata = metadata(&manifest).await?;
     let folder = metadata.workspace_root.join("plugins");
-    let bundled = metadata
-        .packages
-        .iter()
-        .filter(|package| package.is_plugin() && package.manifest_path.starts_with(&folder));
+    let bundled =
+        metadata.packages.iter().filter(|package| package.is_plugin() && package.manifest_path.starts_with(&folder));
     let bundled: Vec<&Package> = bundled.collect();
     ensure!(!bundled.is_empty(), "there is no plugin crate in {}", folder.display());
     build_packages(&metadata, &manifest, &bundled, out).await
@@ -73,9 +65,7 @@ pub async fn build_bundled(workspace: &Path, out: &Path) -> anyhow::Result<Vec<B
 pub fn componentize(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true);
-    encoder
-        .module(module)
-        .context("the module does not say what it is for")?;
+    encoder.module(module).context("the module does not say what it is for")?;
     encoder.encode().context("could not make a component of the module")
 }
 
@@ -111,11 +101,7 @@ fn finish(package: &Package, modules: &Path, out: &Path) -> anyhow::Result<Built
     let component = componentize(&module).with_context(|| format!("plugin {name:?}"))?;
     let file = out.join(format!("{name}.wasm"));
     let is_new = write_if_changed(&file, &component)?;
-    Ok(Built {
-        name: name.to_owned(),
-        file,
-        is_new,
-    })
+    Ok(Built { name: name.to_owned(), file, is_new })
 }
 
 /// Puts `bytes` into `file` at once, and only when they differ, so that a watcher sees whole files and real changes alone.
@@ -143,31 +129,25 @@ async fn ensure_target() -> anyhow::Result<()> {
     }
     tracing::info!("installing the compiler's target {TARGET}");
     run(Command::new("rustup").args(["target", "add", TARGET])).await.map(|_| ()).with_context(|| {
-        format!("plugins are compiled for {TARGET}, which this compiler lacks; install it with `rustup target add {TARGET}`")
+        format!(
+            "plugins are compiled for {TARGET}, which this compiler lacks; install it with `rustup target add {TARGET}`"
+        )
     })
 }
 
 async fn run(command: &mut Command) -> anyhow::Result<Output> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .with_context(|| format!("could not start {program}; is it installed?"))?;
+    let output = command.output().await.with_context(|| format!("could not start {program}; is it installed?"))?;
     if !output.status.success() {
-        bail!(
-            "{program} failed:\n{}",
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+        bail!("{program} failed:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
     Ok(output)
 }
 
 async fn metadata(manifest: &Path) -> anyhow::Result<Metadata> {
     let mut cargo = Command::new("cargo");
-    cargo
-        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
-        .arg(manifest);
+    cargo.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
     let output = run(&mut cargo).await?;
     serde_json::from_slice(&output.stdout).context("could not read what cargo says about the crate")
 }
@@ -199,19 +179,13 @@ impl Package {
     }
 
     fn library(&self) -> &str {
-        self.targets
-            .iter()
-            .find(|target| target.is_module())
-            .map_or(&self.name, |target| &target.name)
+        self.targets.iter().find(|target| target.is_module()).map_or(&self.name, |target| &target.name)
     }
 
     /// `[package.metadata.looma] name`, else the package's name.
     fn plugin_name(&self) -> &str {
-        let named = self
-            .metadata
-            .as_ref()
-            .and_then(|metadata| metadata.pointer("/looma/name"))
-            .and_then(|name| name.as_str());
+        let named =
+            self.metadata.as_ref().and_then(|metadata| metadata.pointer("/looma/name")).and_then(|name| name.as_str());
         named.unwrap_or(&self.name)
     }
 }

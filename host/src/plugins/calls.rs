@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy};
-use super::slot::{Release, Slot};
-use super::types::{CallError, Kind, PluginName, PluginRef, Problem};
 use super::{
     Candidate, Demand, Draft, EvalContext, EvalState, Explanation, Model, Notification, Plugins, Receipt, Requirements,
     Scored, SeriesBatch, Subject, TargetPage, Verdicts,
+};
+use super::{
+    kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy},
+    slot::{Release, Slot},
+    types::{CallError, Kind, PluginName, PluginRef, Problem},
 };
 
 /// Verdicts, and who gave them.
@@ -56,10 +58,7 @@ impl Plugins {
         let (slot, release) = self.serving(plugin, Kind::AlertEvaluator)?;
         let answer = evaluator::evaluate(&release.version, context, batch, previous).await;
         let verdicts = self.noted(&slot, &release, answer)?;
-        Ok(Evaluated {
-            verdicts,
-            by: release.plugin.clone(),
-        })
+        Ok(Evaluated { verdicts, by: release.plugin.clone() })
     }
 
     /// Delivers a notification.
@@ -72,10 +71,7 @@ impl Plugins {
         let (slot, release) = self.serving(plugin, Kind::Notifier)?;
         let answer = notifier::deliver(&release.version, config, notification).await;
         let receipt = self.noted(&slot, &release, answer)?;
-        Ok(Delivered {
-            receipt,
-            by: release.plugin.clone(),
-        })
+        Ok(Delivered { receipt, by: release.plugin.clone() })
     }
 
     /// What `deliver` would send.
@@ -100,10 +96,7 @@ impl Plugins {
         let (slot, release) = self.serving(plugin, Kind::DiscoveryStrategy)?;
         let answer = strategy::discover(&release.version, config, cursor).await;
         let page = self.noted(&slot, &release, answer)?;
-        Ok(Discovered {
-            page,
-            by: release.plugin.clone(),
-        })
+        Ok(Discovered { page, by: release.plugin.clone() })
     }
 
     /// A score for each candidate, in order; parts add up to it.
@@ -183,17 +176,11 @@ impl Plugins {
     }
 
     fn serving(&self, plugin: &PluginName, wanted: Kind) -> Result<(Arc<Slot>, Arc<Release>), CallError> {
-        let slot = self
-            .slot(plugin)
-            .ok_or_else(|| CallError::Unknown(plugin.to_string()))?;
+        let slot = self.slot(plugin).ok_or_else(|| CallError::Unknown(plugin.to_string()))?;
         let release = slot.serving()?;
         let is = release.version.kind();
         if is != wanted {
-            return Err(CallError::WrongKind {
-                name: plugin.clone(),
-                is,
-                wanted,
-            });
+            return Err(CallError::WrongKind { name: plugin.clone(), is, wanted });
         }
         Ok((slot, release))
     }

@@ -23,11 +23,7 @@ pub(super) const CONTRACT: Contract = Contract {
 const WORLDS: [World; 6] = [
     world("alert-evaluator", "looma:alerting/evaluator", &[LOG]),
     world("notifier", "looma:notify/notifier", &[LOG, CLOCK, HTTP, MAIL]),
-    world(
-        "discovery-strategy",
-        "looma:discovery/strategy",
-        &[LOG, CLOCK, HTTP, KV, NET],
-    ),
+    world("discovery-strategy", "looma:discovery/strategy", &[LOG, CLOCK, HTTP, KV, NET]),
     world("talent-matcher", "looma:talent/matcher", &[LOG]),
     world("talent-embedder", "looma:talent/embedder", &[LOG]),
     world("resume-parser", "looma:talent/parser", &[LOG]),
@@ -38,11 +34,7 @@ const fn interface(name: &'static str) -> Interface {
 }
 
 const fn world(kind: &'static str, export: &'static str, imports: &'static [&'static str]) -> World {
-    World {
-        kind,
-        export: interface(export),
-        imports,
-    }
+    World { kind, export: interface(export), imports }
 }
 
 #[cfg(test)]
@@ -52,9 +44,6 @@ mod tests {
 
     #[test]
     fn worlds_stand_in_the_order_of_kinds() {
-        assert_eq!(
-            CONTRACT.worlds.iter().map(|world| world.kind).collect::<Vec<_>>(),
-            Kind::ALL.map(Kind::as_str)
-        );
+        assert_eq!(CONTRACT.worlds.iter().map(|world| world.kind).collect::<Vec<_>>(), Kind::ALL.map(Kind::as_str));
     }
 }

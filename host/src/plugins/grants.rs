@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::wasm::limits::Limits;
 
-use super::types::{Kind, Problem};
+use super::types::Problem;
 
 const MIB: u64 = 1 << 20;
 
 /// Grants as they are stored and sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PluginGrants)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrantsText {
     /// `[METHOD ]SCHEME://HOST[:PORT]`, where HOST may begin with `*.`
@@ -28,9 +30,9 @@ pub struct GrantsText {
     pub mail: bool,
     /// bytes of its key-value store
     pub kv_bytes: u64,
-    /// memory of one instance; 0 takes the kind's default
+    /// memory of one instance; 0 takes the server's default
     pub memory_bytes: u64,
-    /// time of one call; 0 takes the kind's default
+    /// time of one call; 0 takes the server's default
     pub deadline_ms: u64,
 }
 
@@ -59,20 +61,14 @@ impl Grants {
         let net = each(&text.net, "net", &mut problems);
         for (i, secret) in text.secrets.iter().enumerate() {
             if secret.is_empty() || secret.len() > 255 {
-                problems.push(problem(
-                    format!("/secrets/{i}"),
-                    "a secret's name has 1 to 255 characters",
-                ));
+                problems.push(problem(format!("/secrets/{i}"), "a secret's name has 1 to 255 characters"));
             }
         }
         if text.kv_bytes > 64 * MIB {
             problems.push(problem("/kv_bytes".to_owned(), "at most 67108864"));
         }
         if text.memory_bytes != 0 && !(MIB..=512 * MIB).contains(&text.memory_bytes) {
-            problems.push(problem(
-                "/memory_bytes".to_owned(),
-                "0 for the default, or 1048576 to 536870912",
-            ));
+            problems.push(problem("/memory_bytes".to_owned(), "0 for the default, or 1048576 to 536870912"));
         }
         if text.deadline_ms != 0 && !(10..=300_000).contains(&text.deadline_ms) {
             problems.push(problem("/deadline_ms".to_owned(), "0 for the default, or 10 to 300000"));
@@ -91,26 +87,18 @@ impl Grants {
         })
     }
 
-    /// The limits of an instance of `kind` under these grants.
-    pub fn limits(&self, kind: Kind) -> Limits {
-        let deadline = match kind {
-            Kind::AlertEvaluator | Kind::TalentMatcher => Duration::from_secs(2),
-            Kind::Notifier | Kind::TalentEmbedder => Duration::from_secs(15),
-            Kind::DiscoveryStrategy | Kind::ResumeParser => Duration::from_secs(30),
-        };
-        let defaults = Limits::default();
+    /// The limits of an instance under these grants; `defaults` for what they do not say.
+    pub fn limits(&self, defaults: Limits) -> Limits {
         Limits {
-            memory_bytes: self.memory_bytes.unwrap_or(128 << 20),
-            deadline: self.deadline.unwrap_or(deadline),
+            memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
+            deadline: self.deadline.unwrap_or(defaults.deadline),
             ..defaults
         }
     }
 
     /// Whether a range covers this address and port.
     pub fn covers(&self, address: IpAddr, port: u16) -> bool {
-        self.net
-            .iter()
-            .any(|grant| grant.range.contains(&address.to_canonical()) && grant.ports.contains(&port))
+        self.net.iter().any(|grant| grant.range.contains(&address.to_canonical()) && grant.ports.contains(&port))
     }
 }
 
@@ -133,9 +121,7 @@ impl HttpGrant {
     /// Whether the grant is for a request like this. `host` is lower-case, an IPv6 address without brackets.
     pub fn allows(&self, method: &str, scheme: &str, host: &str, port: u16) -> bool {
         let host_fits = match self.subdomains {
-            true => host
-                .strip_suffix(&self.host)
-                .is_some_and(|front| front.len() > 1 && front.ends_with('.')),
+            true => host.strip_suffix(&self.host).is_some_and(|front| front.len() > 1 && front.ends_with('.')),
             false => host == self.host,
         };
         host_fits
@@ -172,31 +158,17 @@ impl FromStr for HttpGrant {
         }
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() || plain.ends_with('/') {
-            return Err(format!(
-                "{text:?}: a grant is for a whole host, with no path, query or user"
-            ));
+            return Err(format!("{text:?}: a grant is for a whole host, with no path, query or user"));
         }
-        let host = url
-            .host_str()
-            .ok_or_else(form)?
-            .trim_matches(['[', ']'])
-            .to_ascii_lowercase();
+        let host = url.host_str().ok_or_else(form)?.trim_matches(['[', ']']).to_ascii_lowercase();
         if wildcard && host.parse::<IpAddr>().is_ok() {
             return Err(format!("{text:?}: an address has no subdomains"));
         }
         if host.contains('*') {
-            return Err(format!(
-                "{text:?}: `*` stands at the front alone, as in https://*.example.com"
-            ));
+            return Err(format!("{text:?}: `*` stands at the front alone, as in https://*.example.com"));
         }
         let port = url.port_or_known_default().ok_or_else(form)?;
-        Ok(Self {
-            method,
-            scheme: url.scheme().to_owned(),
-            host,
-            subdomains: wildcard,
-            port,
-        })
+        Ok(Self { method, scheme: url.scheme().to_owned(), host, subdomains: wildcard, port })
     }
 }
 
@@ -217,10 +189,7 @@ impl FromStr for NetGrant {
             || format!("{text:?} is not of the form ADDRESS[/PREFIX]:PORTS, as 10.0.0.0/8:8000-8100 or [fd00::/8]:*");
         let (range, ports) = text.rsplit_once(':').ok_or_else(form)?;
         let range = range.trim_start_matches('[').trim_end_matches(']');
-        let range = range
-            .parse::<IpNet>()
-            .or_else(|_| range.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| form())?;
+        let range = range.parse::<IpNet>().or_else(|_| range.parse::<IpAddr>().map(IpNet::from)).map_err(|_| form())?;
         let port = |text: &str| text.parse::<u16>().map_err(|_| format!("{text:?} is not a port"));
         let ports = match ports.split_once('-') {
             _ if ports == "*" => 0..=u16::MAX,
@@ -230,10 +199,7 @@ impl FromStr for NetGrant {
         if ports.is_empty() {
             return Err(format!("{text:?}: the first port is above the last"));
         }
-        Ok(Self {
-            range: range.trunc(),
-            ports,
-        })
+        Ok(Self { range: range.trunc(), ports })
     }
 }
 
@@ -249,10 +215,7 @@ fn each<T: FromStr<Err = String>>(texts: &[String], field: &str, problems: &mut 
 }
 
 fn problem(pointer: String, message: &str) -> Problem {
-    Problem {
-        pointer,
-        message: message.to_owned(),
-    }
+    Problem { pointer, message: message.to_owned() }
 }
 
 #[cfg(test)]
@@ -261,30 +224,18 @@ mod tests {
 
     fn grants(http: &[&str], net: &[&str]) -> Result<Grants, Vec<Problem>> {
         let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-        Grants::parse(&GrantsText {
-            http: own(http),
-            net: own(net),
-            ..GrantsText::default()
-        })
+        Grants::parse(&GrantsText { http: own(http), net: own(net), ..GrantsText::default() })
     }
 
     #[test]
     fn every_fault_is_told_with_its_place() {
         let text = GrantsText {
-            http: vec![
-                "https://a.example/x".to_owned(),
-                "ftp://a".to_owned(),
-                "https://ok.example".to_owned(),
-            ],
+            http: vec!["https://a.example/x".to_owned(), "ftp://a".to_owned(), "https://ok.example".to_owned()],
             net: vec!["10.0.0.0/8".to_owned(), "10.0.0.0/8:9-1".to_owned()],
             deadline_ms: 1,
             ..GrantsText::default()
         };
-        let pointers: Vec<String> = Grants::parse(&text)
-            .unwrap_err()
-            .into_iter()
-            .map(|p| p.pointer)
-            .collect();
+        let pointers: Vec<String> = Grants::parse(&text).unwrap_err().into_iter().map(|p| p.pointer).collect();
         assert_eq!(pointers, ["/http/0", "/http/1", "/net/0", "/net/1", "/deadline_ms"]);
     }
 

@@ -55,11 +55,7 @@ impl Health {
     pub(super) fn note(&mut self, fault: Option<String>, now: Instant, swapped_at: Option<Instant>) -> Verdict {
         let Some(fault) = fault else {
             self.faults = 0;
-            return if self.quarantine.take().is_some() {
-                Verdict::Recovered
-            } else {
-                Verdict::Same
-            };
+            return if self.quarantine.take().is_some() { Verdict::Recovered } else { Verdict::Same };
         };
         self.faults += 1;
         let resting = self.quarantine.is_some();
@@ -74,16 +70,9 @@ impl Health {
 
     /// Begins a quarantine, or a longer one. Gives its reason.
     pub(super) fn quarantine(&mut self, fault: &str, now: Instant) -> String {
-        let pause = self
-            .quarantine
-            .as_ref()
-            .map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        let pause = self.quarantine.as_ref().map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
         let reason = format!("it failed {} times in a row and rests, last: {fault}", self.faults);
-        self.quarantine = Some(Quarantine {
-            reason: reason.clone(),
-            until: now + pause,
-            pause,
-        });
+        self.quarantine = Some(Quarantine { reason: reason.clone(), until: now + pause, pause });
         reason
     }
 }
@@ -135,9 +124,6 @@ mod tests {
         for _ in 1..FAULTS {
             fail(&mut health, now, Some(now));
         }
-        assert!(matches!(
-            fail(&mut health, now + GUARD, Some(now)),
-            Verdict::Quarantine(_)
-        ));
+        assert!(matches!(fail(&mut health, now + GUARD, Some(now)), Verdict::Quarantine(_)));
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::grants::GrantsText;
 use super::*;
+use crate::clock::Timestamp;
 use crate::kit::build::{Built, build_bundled};
 
 /// The bundled plugins, built once.
@@ -39,25 +40,21 @@ fn host() -> Host {
         cache: cache.path().to_owned(),
         fresh_key: [7; 32],
         compiler: Compiler::InProcess,
-        now: Arc::new(|| 1_700_000_000_000),
+        clock: Clock::manual(Timestamp::from_millis(1_700_000_000_000).unwrap()).0,
         secrets: secrets.clone(),
         kv: Kv::default(),
         slots: Slots { pure: 16, io: 16 },
+        threads: 4,
+        max_bytes: 64 << 20,
+        limits: Limits::default(),
     });
-    Host {
-        plugins: plugins.unwrap(),
-        secrets,
-        _cache: cache,
-    }
+    Host { plugins: plugins.unwrap(), secrets, _cache: cache }
 }
 
 impl Host {
     async fn load(&self, name: &str) -> PluginName {
         let plugin: PluginName = name.parse().unwrap();
-        self.plugins
-            .load(&plugin, bundled(name).await, Source::Folder)
-            .await
-            .unwrap();
+        self.plugins.load(&plugin, bundled(name).await, Source::Folder).await.unwrap();
         plugin
     }
 
@@ -73,21 +70,11 @@ fn batch(series: &[&[f64]]) -> Arc<SeriesBatch> {
         offsets.push(offsets.last().unwrap() + points.len() as u32);
     }
     let ids = (0..series.len() as u64).collect();
-    Arc::new(SeriesBatch {
-        ids,
-        offsets,
-        times: vec![0; values.len()],
-        values,
-        labels: Vec::new(),
-    })
+    Arc::new(SeriesBatch { ids, offsets, times: vec![0; values.len()], values, labels: Vec::new() })
 }
 
 fn context(config: &str) -> EvalContext {
-    EvalContext {
-        now_ms: 1_700_000_000_000,
-        interval_ms: 10_000,
-        config: config.to_owned(),
-    }
+    EvalContext { now_ms: 1_700_000_000_000, interval_ms: 10_000, config: config.to_owned() }
 }
 
 const THRESHOLD: &str = r#"{"comparison_operator": ">", "threshold_value": 90}"#;
@@ -97,26 +84,13 @@ async fn threshold_judges_a_batch() {
     let host = host();
     let threshold = host.load("threshold").await;
     assert_eq!(host.plugins.kind_of(&threshold), Some(Kind::AlertEvaluator));
-    let evaluated = host
-        .plugins
-        .evaluate(
-            &threshold,
-            context(THRESHOLD),
-            batch(&[&[1.0, 95.0], &[95.0, 1.0], &[]]),
-            None,
-        )
-        .await;
+    let evaluated =
+        host.plugins.evaluate(&threshold, context(THRESHOLD), batch(&[&[1.0, 95.0], &[95.0, 1.0], &[]]), None).await;
     let Evaluated { verdicts, by } = evaluated.unwrap();
     assert_eq!(verdicts.levels, [1, 0, 255]);
-    assert_eq!(
-        (by.name.as_str(), by.version.as_str()),
-        ("threshold", env!("CARGO_PKG_VERSION"))
-    );
-    let problems = host
-        .plugins
-        .check(&threshold, Kind::AlertEvaluator, r#"{"comparison_operator": "?"}"#)
-        .await
-        .unwrap();
+    assert_eq!((by.name.as_str(), by.version.as_str()), ("threshold", env!("CARGO_PKG_VERSION")));
+    let problems =
+        host.plugins.check(&threshold, Kind::AlertEvaluator, r#"{"comparison_operator": "?"}"#).await.unwrap();
     assert_eq!(problems[0].pointer, "/comparison_operator");
     let wrong = host.plugins.check(&threshold, Kind::Notifier, "{}").await;
     assert!(matches!(wrong, Err(CallError::WrongKind { .. })));
@@ -133,21 +107,12 @@ async fn a_broken_file_is_told_in_words_and_the_one_before_serves_on() {
         (&bundled("log").await, "it is a notifier"),
         (&bundled("threshold").await[..2_000], "not a whole component"),
     ] {
-        let refused = host
-            .plugins
-            .load(&threshold, file.into(), Source::Folder)
-            .await
-            .unwrap_err();
+        let refused = host.plugins.load(&threshold, file.into(), Source::Folder).await.unwrap_err();
         assert!(refused.to_string().contains(told), "{refused}");
         let info = host.plugins.get(&threshold).unwrap();
         assert_eq!(info.state, State::Failed);
         assert!(info.error.unwrap().contains(told));
-        assert!(
-            host.plugins
-                .evaluate(&threshold, context(THRESHOLD), batch(&[&[1.0]]), None)
-                .await
-                .is_ok()
-        );
+        assert!(host.plugins.evaluate(&threshold, context(THRESHOLD), batch(&[&[1.0]]), None).await.is_ok());
     }
     host.load("threshold").await;
     assert_eq!(host.plugins.get(&threshold).unwrap().state, State::Active);
@@ -157,11 +122,7 @@ async fn a_broken_file_is_told_in_words_and_the_one_before_serves_on() {
 async fn a_file_under_another_name_is_refused() {
     let host = host();
     let name: PluginName = "other".parse().unwrap();
-    let refused = host
-        .plugins
-        .load(&name, bundled("log").await, Source::Upload)
-        .await
-        .unwrap_err();
+    let refused = host.plugins.load(&name, bundled("log").await, Source::Upload).await.unwrap_err();
     assert!(refused.reason.contains("the plugin says it is \"log\""), "{refused}");
 }
 
@@ -170,11 +131,7 @@ async fn a_version_that_refuses_a_configuration_in_use_does_not_come_in() {
     let host = host();
     let threshold: PluginName = "threshold".parse().unwrap();
     host.plugins.use_config("rule:7", &threshold, r#"{"level": 3}"#);
-    let refused = host
-        .plugins
-        .load(&threshold, bundled("threshold").await, Source::Folder)
-        .await
-        .unwrap_err();
+    let refused = host.plugins.load(&threshold, bundled("threshold").await, Source::Folder).await.unwrap_err();
     assert!(refused.reason.contains("rule:7"), "{refused}");
 }
 
@@ -218,61 +175,29 @@ async fn webhook_posts_with_a_secret_it_never_sees_once_it_is_granted() {
     let deliver = || host.plugins.deliver(&webhook, &config, notification());
     host.secrets.set("token", "s3cret");
     let denied = deliver().await.unwrap_err();
-    assert!(
-        matches!(&denied, CallError::Permanent(why) if why.contains("not granted the secret")),
-        "{denied}"
-    );
+    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("not granted the secret")), "{denied}");
     let secrets = vec!["token".to_owned()];
-    host.grant(
-        &webhook,
-        &GrantsText {
-            secrets: secrets.clone(),
-            ..GrantsText::default()
-        },
-    );
+    host.grant(&webhook, &GrantsText { secrets: secrets.clone(), ..GrantsText::default() });
     let denied = deliver().await.unwrap_err();
-    assert!(
-        matches!(&denied, CallError::Permanent(why) if why.contains("grant http")),
-        "{denied}"
-    );
+    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("grant http")), "{denied}");
     host.grant(
         &webhook,
-        &GrantsText {
-            secrets,
-            http: vec![format!("http://127.0.0.1:{port}")],
-            ..GrantsText::default()
-        },
+        &GrantsText { secrets, http: vec![format!("http://127.0.0.1:{port}")], ..GrantsText::default() },
     );
     let delivered = deliver().await.unwrap();
     assert_eq!(delivered.receipt.remote_id.as_deref(), Some("r-9"));
     let request = peer.await.unwrap();
     assert!(request.starts_with("POST /hook "), "{request}");
-    assert!(
-        request.contains("authorization: Bearer s3cret") && request.contains("idempotency-key: n-1"),
-        "{request}"
-    );
+    assert!(request.contains("authorization: Bearer s3cret") && request.contains("idempotency-key: n-1"), "{request}");
 }
 
 #[tokio::test]
 async fn a_name_that_leads_inside_is_refused_although_it_is_granted() {
     let host = host();
     let webhook = host.load("webhook").await;
-    host.grant(
-        &webhook,
-        &GrantsText {
-            http: vec!["http://localhost:9".to_owned()],
-            ..GrantsText::default()
-        },
-    );
-    let denied = host
-        .plugins
-        .deliver(&webhook, r#"{"url": "http://localhost:9/"}"#, notification())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&denied, CallError::Permanent(why) if why.contains("a loopback address")),
-        "{denied}"
-    );
+    host.grant(&webhook, &GrantsText { http: vec!["http://localhost:9".to_owned()], ..GrantsText::default() });
+    let denied = host.plugins.deliver(&webhook, r#"{"url": "http://localhost:9/"}"#, notification()).await.unwrap_err();
+    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("a loopback address")), "{denied}");
 }
 
 #[tokio::test]
@@ -283,17 +208,8 @@ async fn port_scan_finds_what_listens_in_granted_ranges() {
     let port = listener.local_addr().unwrap().port();
     let config = format!(r#"{{"hosts": ["127.0.0.1"], "ports": "{port}"}}"#);
     let denied = host.plugins.discover(&scan, &config, None).await.unwrap_err();
-    assert!(
-        matches!(&denied, CallError::Permanent(why) if why.contains("in no granted range")),
-        "{denied}"
-    );
-    host.grant(
-        &scan,
-        &GrantsText {
-            net: vec!["127.0.0.0/8:*".to_owned()],
-            ..GrantsText::default()
-        },
-    );
+    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("in no granted range")), "{denied}");
+    host.grant(&scan, &GrantsText { net: vec!["127.0.0.0/8:*".to_owned()], ..GrantsText::default() });
     let found = host.plugins.discover(&scan, &config, None).await.unwrap().page;
     assert_eq!(found.targets[0].service_id, format!("scan-127.0.0.1-{port}"));
     assert_eq!(found.next, None);
@@ -314,7 +230,7 @@ async fn the_cache_serves_and_is_not_believed_when_touched() {
     bytes[middle] ^= 1;
     std::fs::write(code.path(), &bytes).unwrap();
     let log = "log".parse().unwrap();
-    host.plugins.remove(&log);
+    host.plugins.forget(&log);
     host.load("log").await;
     assert_ne!(std::fs::read(code.path()).unwrap(), bytes, "it was compiled again");
     let receipt = host.plugins.deliver(&log, "{}", notification()).await.unwrap().receipt;

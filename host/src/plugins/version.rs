@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::wasm::call::{Fault, Workers, classify};
+use crate::wasm::call::{Fault, classify};
 use crate::wasm::engine::{self, ticks};
 use crate::wasm::limits::Limits;
 
@@ -51,7 +51,6 @@ struct Inner {
     limits: Limits,
     grants: Arc<Grants>,
     services: Arc<Services>,
-    workers: Workers,
     idle: Mutex<Vec<Live>>,
     share: usize,
     permits: Arc<Semaphore>,
@@ -67,58 +66,28 @@ impl Version {
         component: &Component,
         grants: &Arc<Grants>,
         services: &Arc<Services>,
-        workers: &Workers,
     ) -> anyhow::Result<Self> {
         let mut linker = Linker::new(engine);
         host_api::link(&mut linker, kind).map_err(engine::told)?;
         let pre = linker.instantiate_pre(component).map_err(engine::told)?;
-        Ok(Self::new(
-            name.clone(),
-            kind,
-            pre,
-            Arc::clone(grants),
-            Arc::clone(services),
-            workers.clone(),
-        ))
+        Ok(Self::new(name.clone(), kind, pre, Arc::clone(grants), Arc::clone(services)))
     }
 
     /// The same version under other grants.
     pub(super) fn regrant(&self, grants: &Arc<Grants>) -> Self {
-        let Inner {
-            name,
-            kind,
-            pre,
-            services,
-            workers,
-            ..
-        } = &*self.0;
-        Self::new(
-            name.clone(),
-            *kind,
-            pre.clone(),
-            Arc::clone(grants),
-            Arc::clone(services),
-            workers.clone(),
-        )
+        let Inner { name, kind, pre, services, .. } = &*self.0;
+        Self::new(name.clone(), *kind, pre.clone(), Arc::clone(grants), Arc::clone(services))
     }
 
-    fn new(
-        name: PluginName,
-        kind: Kind,
-        pre: InstancePre<Ctx>,
-        grants: Arc<Grants>,
-        services: Arc<Services>,
-        workers: Workers,
-    ) -> Self {
+    fn new(name: PluginName, kind: Kind, pre: InstancePre<Ctx>, grants: Arc<Grants>, services: Arc<Services>) -> Self {
         let share = share(kind);
         Self(Arc::new(Inner {
             name,
             kind,
             pre,
-            limits: grants.limits(kind),
+            limits: grants.limits(services.defaults),
             grants,
             services,
-            workers,
             idle: Mutex::default(),
             share,
             permits: Arc::new(Semaphore::new(share)),
@@ -141,7 +110,7 @@ impl Version {
     ) -> Result<R, CallError> {
         let permit = self.permit().await?;
         let inner = Arc::clone(&self.0);
-        let answer = self.0.workers.run(move || {
+        let answer = self.0.services.workers.run(move || {
             let answer = inner.call_now(call);
             drop(permit);
             answer
@@ -220,17 +189,8 @@ impl Inner {
         let mut store = self.store();
         store.epoch_deadline_trap();
         store.set_epoch_deadline(ticks(self.limits.deadline));
-        match self
-            .pre
-            .instantiate(&mut store)
-            .and_then(|instance| self.bind(&mut store, &instance))
-        {
-            Ok((lifecycle, guest)) => Ok(Live {
-                store,
-                lifecycle,
-                guest,
-                calls: 0,
-            }),
+        match self.pre.instantiate(&mut store).and_then(|instance| self.bind(&mut store, &instance)) {
+            Ok((lifecycle, guest)) => Ok(Live { store, lifecycle, guest, calls: 0 }),
             Err(error) => Err(fault(&error, &store)),
         }
     }
@@ -249,12 +209,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         let (lifecycle, guest) = made.map_err(|error| fault(&error, &store))?;
-        let mut live = Live {
-            store,
-            lifecycle,
-            guest,
-            calls: 0,
-        };
+        let mut live = Live { store, lifecycle, guest, calls: 0 };
         live.ready(&self.limits);
         match call(&mut live).await {
             Ok(answer) => Ok(answer),
@@ -263,14 +218,7 @@ impl Inner {
     }
 
     fn store(&self) -> Store<Ctx> {
-        let Self {
-            name,
-            kind,
-            limits,
-            grants,
-            services,
-            ..
-        } = self;
+        let Self { name, kind, limits, grants, services, .. } = self;
         let mut store = Store::new(self.pre.engine(), Ctx::new(name, *kind, *limits, grants, services));
         store.limiter(|ctx| &mut ctx.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
@@ -279,10 +227,7 @@ impl Inner {
     }
 
     fn bind(&self, store: &mut Store<Ctx>, instance: &Instance) -> wasmtime::Result<(Lifecycle, Guest)> {
-        Ok((
-            Lifecycle::bind(self.kind.is_pure(), store, instance)?,
-            Guest::bind(self.kind, store, instance)?,
-        ))
+        Ok((Lifecycle::bind(self.kind.is_pure(), store, instance)?, Guest::bind(self.kind, store, instance)?))
     }
 
     /// Keeps an instance for the next call unless it has grown old or large.

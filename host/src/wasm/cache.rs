@@ -75,11 +75,7 @@ impl Cache {
     pub fn open(folder: &Path, fresh_key: [u8; 32]) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
         let key = read_or_make_key(&folder.join("key"), fresh_key)?;
-        let cache = Self {
-            folder: folder.to_owned(),
-            key,
-            files: AtomicU64::new(0),
-        };
+        let cache = Self { folder: folder.to_owned(), key, files: AtomicU64::new(0) };
         cache.sweep();
         Ok(cache)
     }
@@ -140,16 +136,9 @@ impl Cache {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
         };
-        for entry in entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp-"))
-        {
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp-")) {
             let path = entry.path();
-            let _ = if path.is_dir() {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }
 }
@@ -163,9 +152,7 @@ fn read_or_make_key(path: &Path, fresh: [u8; 32]) -> anyhow::Result<[u8; 32]> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let mut key = [0; 32];
-            File::open(path)?
-                .read_exact(&mut key)
-                .context("the key of the plugin cache is cut short")?;
+            File::open(path)?.read_exact(&mut key).context("the key of the plugin cache is cut short")?;
             Ok(key)
         }
         Err(error) => Err(error).context("could not make the key of the plugin cache"),

@@ -41,19 +41,12 @@ pub fn classify(error: &wasmtime::Error, denied: Option<&str>, stderr: &str) -> 
         return Fault::Limit(denied.to_owned());
     }
     // The last cause is the plain reason; the rest is a backtrace of addresses.
-    let cause = error
-        .chain()
-        .last()
-        .map_or_else(|| error.to_string(), ToString::to_string);
+    let cause = error.chain().last().map_or_else(|| error.to_string(), ToString::to_string);
     if cause.contains("fuel") {
         return Fault::Limit("it handed more bytes to the host than one call may".to_owned());
     }
     let stderr = stderr.trim();
-    if stderr.is_empty() {
-        Fault::Trap(cause)
-    } else {
-        Fault::Trap(format!("{cause}; it printed: {stderr}"))
-    }
+    if stderr.is_empty() { Fault::Trap(cause) } else { Fault::Trap(format!("{cause}; it printed: {stderr}")) }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -92,9 +85,7 @@ impl Workers {
             TrySendError::Full(_) => Fault::Busy,
             TrySendError::Disconnected(_) => Fault::Trap("the threads for plugin calls have ended".to_owned()),
         })?;
-        answered
-            .await
-            .map_err(|_| Fault::Trap("the host's own code failed during the call".to_owned()))
+        answered.await.map_err(|_| Fault::Trap("the host's own code failed during the call".to_owned()))
     }
 }
 

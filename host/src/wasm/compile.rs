@@ -31,11 +31,7 @@ pub struct CompileLimits {
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self {
-            cpu: Duration::from_secs(180),
-            wall: Duration::from_secs(240),
-            memory_bytes: 6 << 30,
-        }
+        Self { cpu: Duration::from_secs(180), wall: Duration::from_secs(240), memory_bytes: 6 << 30 }
     }
 }
 
@@ -106,9 +102,7 @@ async fn from_cache(cache: &Arc<Cache>, engine: &Engine, digest: Digest) -> Resu
 }
 
 async fn blocking<R: Send + 'static>(work: impl FnOnce() -> anyhow::Result<R> + Send + 'static) -> anyhow::Result<R> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .context("a blocking task did not end")?
+    tokio::task::spawn_blocking(work).await.context("a blocking task did not end")?
 }
 
 fn deserialize(engine: &Engine, code: &[u8]) -> anyhow::Result<Component> {
@@ -130,21 +124,15 @@ async fn compile(compiler: &Compiler, cache: &Cache, wasm: &Arc<[u8]>) -> Result
                 let engine = engine::compiling_engine()?;
                 anyhow::Ok(engine.precompile_component(&wasm).map_err(|error| format!("{error:#}")))
             });
-            done.await
-                .context("the compilation did not end")??
-                .map_err(CompileError::Invalid)
+            done.await.context("the compilation did not end")??.map_err(CompileError::Invalid)
         }
     }
 }
 
 async fn in_child(exe: &Path, limits: CompileLimits, cache: &Cache, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let scratch = cache
-        .scratch(Digest::of(wasm))
-        .context("could not make a scratch folder")?;
+    let scratch = cache.scratch(Digest::of(wasm)).context("could not make a scratch folder")?;
     let (input, output) = (scratch.path().join("in.wasm"), scratch.path().join("out.cwasm"));
-    tokio::fs::write(&input, wasm)
-        .await
-        .context("could not write the component for compiling")?;
+    tokio::fs::write(&input, wasm).await.context("could not write the component for compiling")?;
     let mut command = tokio::process::Command::new(exe);
     command
         .arg(SUBCOMMAND)
@@ -156,23 +144,15 @@ async fn in_child(exe: &Path, limits: CompileLimits, cache: &Cache, wasm: &[u8])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let child = command
-        .spawn()
-        .with_context(|| format!("could not start {}", exe.display()))?;
+    let child = command.spawn().with_context(|| format!("could not start {}", exe.display()))?;
     let Ok(ended) = tokio::time::timeout(limits.wall, child.wait_with_output()).await else {
         return Err(CompileError::Limit(format!("{} seconds", limits.wall.as_secs())));
     };
     let ended = ended.context("could not wait for the compiling process")?;
     if ended.status.success() {
-        return Ok(tokio::fs::read(&output)
-            .await
-            .context("could not read what was compiled")?);
+        return Ok(tokio::fs::read(&output).await.context("could not read what was compiled")?);
     }
-    let said = String::from_utf8_lossy(&ended.stderr)
-        .trim()
-        .chars()
-        .take(2_000)
-        .collect::<String>();
+    let said = String::from_utf8_lossy(&ended.stderr).trim().chars().take(2_000).collect::<String>();
     Err(match ended.status.code() {
         Some(REJECTED) => CompileError::Invalid(said),
         Some(code) => CompileError::Host(anyhow::anyhow!("the compiling process ended with code {code}: {said}")),
@@ -193,12 +173,7 @@ pub fn compile_child_main(arguments: impl IntoIterator<Item = OsString>) -> Exit
         eprintln!("{SUBCOMMAND} takes IN OUT CPU_SECONDS MEMORY_BYTES");
         return ExitCode::from(2);
     };
-    match compile_child(
-        Path::new(input),
-        Path::new(output),
-        &cpu.to_string_lossy(),
-        &memory.to_string_lossy(),
-    ) {
+    match compile_child(Path::new(input), Path::new(output), &cpu.to_string_lossy(), &memory.to_string_lossy()) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(rejected)) => {
             eprintln!("{rejected}");
@@ -220,17 +195,12 @@ fn compile_child(input: &Path, output: &Path, cpu: &str, memory: &str) -> anyhow
     let wasm = std::fs::read(input).context("could not read the component")?;
     let engine = engine::compiling_engine()?;
     match engine.precompile_component(&wasm) {
-        Ok(code) => std::fs::write(output, code)
-            .context("could not write what was compiled")
-            .map(Ok),
+        Ok(code) => std::fs::write(output, code).context("could not write what was compiled").map(Ok),
         Err(error) => Ok(Err(format!("{error:#}"))),
     }
 }
 
 fn limit(resource: Resource, most: u64) -> anyhow::Result<()> {
-    let limit = Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
     rustix::process::setrlimit(resource, limit).with_context(|| format!("could not set the limit {resource:?}"))
 }

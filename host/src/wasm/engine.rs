@@ -79,9 +79,7 @@ pub fn base_config() -> Config {
 pub fn compiling_engine() -> anyhow::Result<Engine> {
     let mut config = base_config();
     config.cranelift_opt_level(wasmtime::OptLevel::Speed);
-    Engine::new(&config)
-        .map_err(told)
-        .context("could not make a compiling engine")
+    Engine::new(&config).map_err(told).context("could not make a compiling engine")
 }
 
 fn serving_engine(slots: u32) -> anyhow::Result<Engine> {

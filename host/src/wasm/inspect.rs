@@ -48,14 +48,7 @@ pub struct Found {
 }
 
 /// Packages whose imports are answered by inert ones.
-const INERT: [&str; 6] = [
-    "wasi:cli/",
-    "wasi:io/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-    "wasi:random/",
-    "wasi:sockets/",
-];
+const INERT: [&str; 6] = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:sockets/"];
 
 /// Says what `bytes` is, or why it cannot be a plugin.
 pub fn inspect(bytes: &[u8], contract: &Contract) -> Result<Found, String> {
@@ -63,11 +56,7 @@ pub fn inspect(bytes: &[u8], contract: &Contract) -> Result<Found, String> {
         return Err("the file is empty".to_owned());
     }
     if bytes.len() > contract.max_bytes {
-        return Err(format!(
-            "the file has {} bytes, at most {} are taken",
-            bytes.len(),
-            contract.max_bytes
-        ));
+        return Err(format!("the file has {} bytes, at most {} are taken", bytes.len(), contract.max_bytes));
     }
     if !bytes.starts_with(b"\0asm") {
         return Err("the file is not WebAssembly: it does not begin with \\0asm".to_owned());
@@ -75,10 +64,7 @@ pub fn inspect(bytes: &[u8], contract: &Contract) -> Result<Found, String> {
     let (imports, exports) = names(bytes)?;
     let world = kind(&exports, contract)?;
     if !exports.iter().any(|export| split(export).0 == contract.lifecycle.name) {
-        return Err(format!(
-            "it does not export {}@{}",
-            contract.lifecycle.name, contract.lifecycle.version
-        ));
+        return Err(format!("it does not export {}@{}", contract.lifecycle.name, contract.lifecycle.version));
     }
     let allowed = &contract.worlds[world];
     let mut wanted = Vec::new();
@@ -102,15 +88,10 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(broken)? {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } if depth == 0 => {
-                return Err(
-                    "this is a core module; make a component of it with `looma plugin build` or \
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err("this is a core module; make a component of it with `looma plugin build` or \
                             `wasm-tools component new`"
-                        .to_owned(),
-                );
+                    .to_owned());
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -136,18 +117,12 @@ fn kind(exports: &[String], contract: &Contract) -> Result<usize, String> {
         check_version(name, version, contract)?;
     }
     let exported = |world: &World| exports.iter().any(|export| split(export).0 == world.export.name);
-    let found: Vec<usize> = (0..contract.worlds.len())
-        .filter(|&i| exported(&contract.worlds[i]))
-        .collect();
+    let found: Vec<usize> = (0..contract.worlds.len()).filter(|&i| exported(&contract.worlds[i])).collect();
     match found.as_slice() {
         [world] => Ok(*world),
         [] => {
             let known: Vec<&str> = contract.worlds.iter().map(|world| world.export.name).collect();
-            let has = if exports.is_empty() {
-                "nothing".to_owned()
-            } else {
-                exports.join(", ")
-            };
+            let has = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
             Err(format!(
                 "it exports no plugin interface; it exports {has}, and one of these is needed: {}",
                 known.join(", ")
@@ -155,10 +130,7 @@ fn kind(exports: &[String], contract: &Contract) -> Result<usize, String> {
         }
         several => {
             let kinds: Vec<&str> = several.iter().map(|&i| contract.worlds[i].kind).collect();
-            Err(format!(
-                "it exports the interfaces of several kinds ({}); a plugin has one",
-                kinds.join(", ")
-            ))
+            Err(format!("it exports the interfaces of several kinds ({}); a plugin has one", kinds.join(", ")))
         }
     }
 }
@@ -169,14 +141,8 @@ fn check_version(name: &str, version: Option<&str>, contract: &Contract) -> Resu
     }
     match version {
         Some(version) if compatible(version, contract.version) => Ok(()),
-        Some(version) => Err(format!(
-            "plugin speaks {name}@{version}, the host speaks {name}@{}",
-            contract.version
-        )),
-        None => Err(format!(
-            "plugin names {name} without a version, the host speaks {name}@{}",
-            contract.version
-        )),
+        Some(version) => Err(format!("plugin speaks {name}@{version}, the host speaks {name}@{}", contract.version)),
+        None => Err(format!("plugin names {name} without a version, the host speaks {name}@{}", contract.version)),
     }
 }
 

@@ -43,12 +43,7 @@ pub struct Limiter {
 impl Limiter {
     /// A limiter for one fresh store.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            memory_bytes: 0,
-            table_elements: 0,
-            denied: None,
-        }
+        Self { limits, memory_bytes: 0, table_elements: 0, denied: None }
     }
 
     /// Bytes of linear memory in use; linear memory never shrinks, so this is the high-water mark too.
@@ -105,10 +100,7 @@ mod tests {
 
     #[test]
     fn memory_of_all_memories_counts_together() {
-        let mut limiter = Limiter::new(Limits {
-            memory_bytes: 1000,
-            ..Limits::default()
-        });
+        let mut limiter = Limiter::new(Limits { memory_bytes: 1000, ..Limits::default() });
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(!limiter.memory_growing(400, 401, None).unwrap());

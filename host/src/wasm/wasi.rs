@@ -16,9 +16,7 @@ use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, W
 
 const STDERR_TAIL: usize = 1_000;
 
-const SEED: [u8; 16] = [
-    0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0x25, 0x45, 0xf4, 0x91, 0x4f, 0x6c, 0xdd, 0x1d,
-];
+const SEED: [u8; 16] = [0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0x25, 0x45, 0xf4, 0x91, 0x4f, 0x6c, 0xdd, 0x1d];
 
 /// The WASI side of one store.
 pub struct Inert {
@@ -52,20 +50,13 @@ impl Inert {
                 .insecure_random(Deterministic::new(SEED.to_vec()))
                 .insecure_random_seed(7);
         }
-        Self {
-            ctx: builder.build(),
-            table: ResourceTable::new(),
-            stderr,
-        }
+        Self { ctx: builder.build(), table: ResourceTable::new(), stderr }
     }
 
     /// The end of what the guest printed to standard error since the last `forget`, without control characters.
     pub fn stderr_tail(&self) -> String {
         let bytes: Vec<u8> = self.stderr.bytes().iter().copied().collect();
-        String::from_utf8_lossy(&bytes)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 
     /// Drops what was printed, between two calls.
@@ -85,9 +76,7 @@ pub fn link_pure<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Res
         ("wasi:clocks/monotonic-clock@0.2.12", "subscribe-instant"),
     ] {
         linker.instance(interface)?.func_new(function, move |_, _, _, _| {
-            Err(wasmtime::Error::msg(format!(
-                "{function} waits, and a plugin of this kind must not"
-            )))
+            Err(wasmtime::Error::msg(format!("{function} waits, and a plugin of this kind must not")))
         })?;
     }
     linker.allow_shadowing(false);

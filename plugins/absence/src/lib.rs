@@ -32,10 +32,7 @@ impl Plugin for Absence {
     fn faults(config: &Config) -> Vec<Problem> {
         match config.absent_seconds {
             seconds if (0.001..=31_536_000.0).contains(&seconds) => Vec::new(),
-            _ => vec![problem(
-                "/absent_seconds",
-                "must be above 0 and at most a year (31536000)",
-            )],
+            _ => vec![problem("/absent_seconds", "must be above 0 and at most a year (31536000)")],
         }
     }
 }
@@ -43,11 +40,7 @@ impl Plugin for Absence {
 impl Evaluator for Absence {
     fn plan(config: &Config) -> Requirements {
         // Twice the time, so that a series that just fell silent is still told from one that never was.
-        Requirements {
-            lookback_ms: config.absent_ms().unsigned_abs() * 2,
-            labels: false,
-            state: false,
-        }
+        Requirements { lookback_ms: config.absent_ms().unsigned_abs() * 2, labels: false, state: false }
     }
 
     fn evaluate(config: &Config, context: &Context, input: &Batch, _: Option<&State>) -> Result<Verdicts, PluginError> {

@@ -20,15 +20,7 @@ pub struct Fields {
 impl Fields {
     /// Pointers that are none.
     pub(crate) fn faults(&self) -> Vec<Problem> {
-        let Self {
-            service_id,
-            service_name,
-            service_type,
-            url,
-            node_id,
-            health,
-            metadata,
-        } = self;
+        let Self { service_id, service_name, service_type, url, node_id, health, metadata } = self;
         let all = [
             ("service_id", service_id),
             ("service_name", service_name),
@@ -38,12 +30,8 @@ impl Fields {
             ("health", health),
             ("metadata", metadata),
         ];
-        let wrong = all
-            .into_iter()
-            .filter(|(_, pointer)| pointer.as_ref().is_some_and(|p| !p.starts_with('/')));
-        wrong
-            .map(|(name, _)| problem(format!("/fields/{name}"), "a JSON pointer begins with /"))
-            .collect()
+        let wrong = all.into_iter().filter(|(_, pointer)| pointer.as_ref().is_some_and(|p| !p.starts_with('/')));
+        wrong.map(|(name, _)| problem(format!("/fields/{name}"), "a JSON pointer begins with /")).collect()
     }
 
     /// Reads one item.

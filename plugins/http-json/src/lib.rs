@@ -86,14 +86,11 @@ looma_plugin_sdk::strategy!(HttpJson);
 fn request(config: &Config) -> Request {
     let mut headers = vec![("Accept".to_owned(), "application/json".to_owned())];
     headers.extend(config.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let secret = config
-        .secret_header
-        .as_ref()
-        .map(|Secret { header, secret, prefix }| SecretHeader {
-            header: header.clone(),
-            secret: secret.clone(),
-            prefix: prefix.clone(),
-        });
+    let secret = config.secret_header.as_ref().map(|Secret { header, secret, prefix }| SecretHeader {
+        header: header.clone(),
+        secret: secret.clone(),
+        prefix: prefix.clone(),
+    });
     Request {
         method: "GET".to_owned(),
         url: config.url.clone(),
@@ -118,17 +115,9 @@ fn page(config: &Config, response: &Response) -> Result<Page, PluginError> {
     let items =
         items.ok_or_else(|| permanent(format!("there is no list at {:?} in the answer", config.items_pointer)))?;
     if items.len() > MOST {
-        return Err(permanent(format!(
-            "{} items are too many, at most {MOST} are read",
-            items.len()
-        )));
+        return Err(permanent(format!("{} items are too many, at most {MOST} are read", items.len())));
     }
-    let read = |(i, item)| {
-        config
-            .fields
-            .target(item)
-            .map_err(|why| permanent(format!("item {i}: {why}")))
-    };
+    let read = |(i, item)| config.fields.target(item).map_err(|why| permanent(format!("item {i}: {why}")));
     let targets = items.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(Page { targets, next: None })
 }
@@ -150,14 +139,7 @@ mod tests {
 
     fn read(config: &str, status: u16, body: &str) -> Result<Page, PluginError> {
         let config = looma_plugin_sdk::config::load::<HttpJson>(config).unwrap();
-        page(
-            &config,
-            &Response {
-                status,
-                headers: Vec::new(),
-                body: body.as_bytes().to_vec(),
-            },
-        )
+        page(&config, &Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() })
     }
 
     #[test]
@@ -169,11 +151,7 @@ mod tests {
         let page = read(config, 200, body).unwrap();
         let target = &page.targets[0];
         assert_eq!(
-            (
-                target.service_id.as_str(),
-                target.service_name.as_str(),
-                target.url.as_str()
-            ),
+            (target.service_id.as_str(), target.service_name.as_str(), target.url.as_str()),
             ("7", "ai", "http://a:1")
         );
         assert_eq!(target.health, Health::Critical);
@@ -182,21 +160,13 @@ mod tests {
     #[test]
     fn an_item_that_cannot_be_read_fails_the_answer() {
         let body = r#"[{"service_id": "a", "service_name": "n", "url": "u"}, {"service_id": "b"}]"#;
-        let Err(PluginError::Permanent(why)) = read(r#"{"url": "http://x"}"#, 200, body) else {
-            panic!()
-        };
+        let Err(PluginError::Permanent(why)) = read(r#"{"url": "http://x"}"#, 200, body) else { panic!() };
         assert!(why.starts_with("item 1"), "{why}");
     }
 
     #[test]
     fn a_server_in_trouble_is_asked_again() {
-        assert!(matches!(
-            read(r#"{"url": "http://x"}"#, 503, ""),
-            Err(PluginError::Transient(_))
-        ));
-        assert!(matches!(
-            read(r#"{"url": "http://x"}"#, 404, ""),
-            Err(PluginError::Permanent(_))
-        ));
+        assert!(matches!(read(r#"{"url": "http://x"}"#, 503, ""), Err(PluginError::Transient(_))));
+        assert!(matches!(read(r#"{"url": "http://x"}"#, 404, ""), Err(PluginError::Permanent(_))));
     }
 }

@@ -47,15 +47,8 @@ impl Notifier for Log {
             (_, None | Some(LogLevel::Warn)) => Level::Warn,
         };
         let alerts = notification.alerts.len().to_string();
-        host::log(
-            level,
-            &text(notification),
-            &[("notification", &notification.id), ("alerts", &alerts)],
-        );
-        Ok(Receipt {
-            remote_id: None,
-            detail: format!("logged {alerts} alerts"),
-        })
+        host::log(level, &text(notification), &[("notification", &notification.id), ("alerts", &alerts)]);
+        Ok(Receipt { remote_id: None, detail: format!("logged {alerts} alerts") })
     }
 
     fn preview(_: &Config, notification: &Notification) -> Result<String, PluginError> {

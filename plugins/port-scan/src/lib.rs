@@ -49,10 +49,7 @@ impl Plugin for PortScan {
         let ports = Ports::parse(&config.ports, &mut faults);
         let all = hosts.count().saturating_mul(ports.count());
         if all > MOST {
-            faults.push(problem(
-                "",
-                format!("{all} endpoints are too many, at most {MOST} are looked at"),
-            ));
+            faults.push(problem("", format!("{all} endpoints are too many, at most {MOST} are looked at")));
         }
         if config.timeout_ms.is_some_and(|ms| !(10..=5_000).contains(&ms)) {
             faults.push(problem("/timeout_ms", "must be 10 to 5000"));
@@ -65,37 +62,21 @@ impl Strategy for PortScan {
     fn discover(config: &Config, cursor: Option<&str>) -> Result<Page, PluginError> {
         // Faults were told when the configuration was read.
         let mut faults = Vec::new();
-        let (hosts, ports) = (
-            Hosts::parse(&config.hosts, &mut faults),
-            Ports::parse(&config.ports, &mut faults),
-        );
+        let (hosts, ports) = (Hosts::parse(&config.hosts, &mut faults), Ports::parse(&config.ports, &mut faults));
         let all = hosts.count() * ports.count();
-        let from = cursor
-            .map_or(Ok(0), str::parse::<u64>)
-            .map_err(|_| permanent("the cursor is not one of ours"))?;
+        let from = cursor.map_or(Ok(0), str::parse::<u64>).map_err(|_| permanent("the cursor is not one of ours"))?;
         let to = all.min(from.saturating_add(PAGE));
-        let endpoint = |i: u64| {
-            Some(Endpoint {
-                host: hosts.at(i / ports.count())?,
-                port: ports.at(i % ports.count())?,
-            })
-        };
+        let endpoint =
+            |i: u64| Some(Endpoint { host: hosts.at(i / ports.count())?, port: ports.at(i % ports.count())? });
         let endpoints: Vec<Endpoint> = (from..to).filter_map(endpoint).collect();
         let answers = net::connect_all(&endpoints, config.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
         if let Some(why) = refusal(&answers) {
             return Err(permanent(why));
         }
-        let found = endpoints
-            .iter()
-            .zip(&answers)
-            .filter_map(|(endpoint, answer)| Some((endpoint, *answer.as_ref().ok()?)));
-        let targets = found
-            .map(|(endpoint, micros)| target(config, endpoint, micros))
-            .collect();
-        Ok(Page {
-            targets,
-            next: (to < all).then(|| to.to_string()),
-        })
+        let found =
+            endpoints.iter().zip(&answers).filter_map(|(endpoint, answer)| Some((endpoint, *answer.as_ref().ok()?)));
+        let targets = found.map(|(endpoint, micros)| target(config, endpoint, micros)).collect();
+        Ok(Page { targets, next: (to < all).then(|| to.to_string()) })
     }
 }
 
@@ -111,11 +92,7 @@ fn refusal(answers: &[Result<u32, NetError>]) -> Option<&str> {
 }
 
 fn target(config: &Config, Endpoint { host, port }: &Endpoint, micros: u32) -> Target {
-    let bracketed = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     Target {
         service_id: format!("scan-{host}-{port}"),
         service_name: config.service_name.clone().unwrap_or_else(|| "scan".to_owned()),
@@ -123,10 +100,7 @@ fn target(config: &Config, Endpoint { host, port }: &Endpoint, micros: u32) -> T
         url: format!("http://{bracketed}:{port}"),
         node_id: None,
         health: Health::Healthy,
-        metadata: vec![
-            ("host".to_owned(), host.clone()),
-            ("connect_micros".to_owned(), micros.to_string()),
-        ],
+        metadata: vec![("host".to_owned(), host.clone()), ("connect_micros".to_owned(), micros.to_string())],
     }
 }
 
@@ -144,25 +118,10 @@ mod tests {
 
     #[test]
     fn a_target_says_where_it_answers() {
-        let config = Config {
-            hosts: vec![],
-            ports: String::new(),
-            service_name: None,
-            service_type: None,
-            timeout_ms: None,
-        };
-        let target = target(
-            &config,
-            &Endpoint {
-                host: "10.0.0.7".to_owned(),
-                port: 8001,
-            },
-            210,
-        );
-        assert_eq!(
-            (target.service_id.as_str(), target.url.as_str()),
-            ("scan-10.0.0.7-8001", "http://10.0.0.7:8001")
-        );
+        let config =
+            Config { hosts: vec![], ports: String::new(), service_name: None, service_type: None, timeout_ms: None };
+        let target = target(&config, &Endpoint { host: "10.0.0.7".to_owned(), port: 8001 }, 210);
+        assert_eq!((target.service_id.as_str(), target.url.as_str()), ("scan-10.0.0.7-8001", "http://10.0.0.7:8001"));
     }
 
     #[test]

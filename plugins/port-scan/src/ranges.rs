@@ -55,11 +55,8 @@ impl Host {
         };
         let address: IpAddr = address.parse().map_err(|_| format!("{address:?} is not an address"))?;
         let bits: u32 = if address.is_ipv4() { 32 } else { 128 };
-        let prefix: u32 = prefix
-            .parse()
-            .ok()
-            .filter(|&p| p <= bits)
-            .ok_or_else(|| format!("the prefix is 0 to {bits}"))?;
+        let prefix: u32 =
+            prefix.parse().ok().filter(|&p| p <= bits).ok_or_else(|| format!("the prefix is 0 to {bits}"))?;
         Ok(Self::range(address, bits - prefix))
     }
 
@@ -81,11 +78,7 @@ impl Host {
         let first = if free >= 128 { 0 } else { number >> free << free };
         let count = if free >= 63 { u64::MAX } else { 1_u64 << free };
         match is_v4 && free >= 2 {
-            true => Self::Range {
-                first: first + 1,
-                count: count - 2,
-                is_v4,
-            },
+            true => Self::Range { first: first + 1, count: count - 2, is_v4 },
             false => Self::Range { first, count, is_v4 },
         }
     }
@@ -119,10 +112,7 @@ impl Ports {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
                 (Ok(first), Ok(last)) if 0 < first && first <= last => ranges.push((first, last)),
-                _ => faults.push(problem(
-                    "/ports",
-                    format!("{part:?} is not a port or a range as 8000-8100"),
-                )),
+                _ => faults.push(problem("/ports", format!("{part:?} is not a port or a range as 8000-8100"))),
             }
         }
         Self(ranges)

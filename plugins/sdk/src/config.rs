@@ -17,11 +17,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, PluginError> {
 pub fn load<P: Plugin>(text: &str) -> Result<P::Config, PluginError> {
     let config = read::<P::Config>(text)?;
     let faults = P::faults(&config);
-    if faults.is_empty() {
-        Ok(config)
-    } else {
-        Err(PluginError::InvalidConfig(faults))
-    }
+    if faults.is_empty() { Ok(config) } else { Err(PluginError::InvalidConfig(faults)) }
 }
 
 /// Every fault of a configuration; none means that it is good.
@@ -61,9 +57,7 @@ mod tests {
     #[test]
     fn a_fault_names_its_place() {
         let error = read::<Vec<Inner>>(r#"[{"n": 1}, {"n": "x"}]"#).unwrap_err();
-        let PluginError::InvalidConfig(problems) = error else {
-            panic!("{error:?}")
-        };
+        let PluginError::InvalidConfig(problems) = error else { panic!("{error:?}") };
         assert_eq!(problems[0].pointer, "/1/n");
     }
 }

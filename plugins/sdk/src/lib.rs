@@ -64,10 +64,7 @@ impl<T: Plugin> lifecycle::Guest for T {
 
 /// An error that is worth another try.
 pub fn transient(message: impl Into<String>, retry_after_ms: Option<u32>) -> PluginError {
-    PluginError::Transient(Transient {
-        message: message.into(),
-        retry_after_ms,
-    })
+    PluginError::Transient(Transient { message: message.into(), retry_after_ms })
 }
 
 /// An error that another try does not mend.
@@ -77,10 +74,7 @@ pub fn permanent(message: impl Into<String>) -> PluginError {
 
 /// A fault of a configuration.
 pub fn problem(pointer: impl Into<String>, message: impl Into<String>) -> Problem {
-    Problem {
-        pointer: pointer.into(),
-        message: message.into(),
-    }
+    Problem { pointer: pointer.into(), message: message.into() }
 }
 
 /// Exports a type as a plugin; used by the macros of the kinds.

@@ -23,19 +23,11 @@ pub(crate) fn explain(need: &Demand, profile: &Profile, language: &str) -> Expla
 }
 
 fn evidence(kind: &str, skill: &Skill, weight: f32) -> Evidence {
-    Evidence {
-        kind: format!("{kind}-skill"),
-        label: skill.label.clone(),
-        weight,
-        source: "skills".to_owned(),
-    }
+    Evidence { kind: format!("{kind}-skill"), label: skill.label.clone(), weight, source: "skills".to_owned() }
 }
 
 fn labels(evidence: &[Evidence], kind: &str, between: &str) -> String {
-    let own = evidence
-        .iter()
-        .filter(|evidence| evidence.kind == kind)
-        .map(|evidence| evidence.label.as_str());
+    let own = evidence.iter().filter(|evidence| evidence.kind == kind).map(|evidence| evidence.label.as_str());
     own.collect::<Vec<_>>().join(between)
 }
 
@@ -44,11 +36,7 @@ fn english(need: &Demand, profile: &Profile, matched: &[Evidence], missing: &[Ev
     if !need.must.is_empty() {
         let has = matched.iter().filter(|evidence| evidence.kind == "must-skill").count();
         let named = labels(matched, "must-skill", ", ");
-        let named = if named.is_empty() {
-            String::new()
-        } else {
-            format!(": {named}")
-        };
+        let named = if named.is_empty() { String::new() } else { format!(": {named}") };
         sentences.push(format!("Has {has} of {} required skills{named}.", need.must.len()));
         let lacks = labels(missing, "must-skill", ", ");
         if !lacks.is_empty() {
@@ -60,11 +48,9 @@ fn english(need: &Demand, profile: &Profile, matched: &[Evidence], missing: &[Ev
         sentences.push(format!("Also brings {nice}."));
     }
     sentences.push(match (profile.months_total, need.min_months) {
-        (Some(own), Some(asked)) => format!(
-            "{:.1} years of experience, {:.1} are asked for.",
-            years(own),
-            years(asked)
-        ),
+        (Some(own), Some(asked)) => {
+            format!("{:.1} years of experience, {:.1} are asked for.", years(own), years(asked))
+        }
         (Some(own), None) => format!("{:.1} years of experience.", years(own)),
         (None, _) => "Years of experience are not known.".to_owned(),
     });
@@ -76,11 +62,7 @@ fn chinese(need: &Demand, profile: &Profile, matched: &[Evidence], missing: &[Ev
     if !need.must.is_empty() {
         let has = matched.iter().filter(|evidence| evidence.kind == "must-skill").count();
         let named = labels(matched, "must-skill", "、");
-        let named = if named.is_empty() {
-            String::new()
-        } else {
-            format!("：{named}")
-        };
+        let named = if named.is_empty() { String::new() } else { format!("：{named}") };
         sentences.push(format!("{} 项必备技能中具备 {has} 项{named}。", need.must.len()));
         let lacks = labels(missing, "must-skill", "、");
         if !lacks.is_empty() {
@@ -119,9 +101,6 @@ mod tests {
         );
         assert_eq!(english.missing.len(), 1);
         let chinese = explain(&need, &profile, "zh-CN");
-        assert_eq!(
-            chinese.text,
-            "2 项必备技能中具备 1 项：rust。缺少Go。工作经验 2.5 年，要求 2.0 年。"
-        );
+        assert_eq!(chinese.text, "2 项必备技能中具备 1 项：rust。缺少Go。工作经验 2.5 年，要求 2.0 年。");
     }
 }

@@ -37,16 +37,7 @@ impl Default for Config {
 
 impl Config {
     fn weights(&self) -> [(&'static str, f32); 8] {
-        let Self {
-            must,
-            nice,
-            experience,
-            lexical,
-            vector,
-            graph,
-            recency,
-            clicks,
-        } = *self;
+        let Self { must, nice, experience, lexical, vector, graph, recency, clicks } = *self;
         [
             ("must", must),
             ("nice", nice),
@@ -73,9 +64,8 @@ impl Plugin for SkillMatch {
     fn faults(config: &Config) -> Vec<Problem> {
         let weights = config.weights();
         let wrong = weights.iter().filter(|(_, weight)| !(0.0..=1000.0).contains(weight));
-        let mut faults: Vec<Problem> = wrong
-            .map(|(name, _)| problem(format!("/{name}"), "must be 0 to 1000"))
-            .collect();
+        let mut faults: Vec<Problem> =
+            wrong.map(|(name, _)| problem(format!("/{name}"), "must be 0 to 1000")).collect();
         if faults.is_empty() && weights.iter().all(|(_, weight)| *weight == 0.0) {
             faults.push(problem("", "one weight at least must be above 0"));
         }
@@ -85,17 +75,11 @@ impl Plugin for SkillMatch {
 
 impl Matcher for SkillMatch {
     fn score(config: &Config, need: &Demand, candidates: &[Candidate]) -> Result<Vec<Scored>, PluginError> {
-        Ok(candidates
-            .iter()
-            .map(|candidate| score(config, need, candidate))
-            .collect())
+        Ok(candidates.iter().map(|candidate| score(config, need, candidate)).collect())
     }
 
     fn explain(_: &Config, need: &Demand, all: &[Candidate], language: &str) -> Result<Vec<Explanation>, PluginError> {
-        Ok(all
-            .iter()
-            .map(|candidate| explain::explain(need, &candidate.profile, language))
-            .collect())
+        Ok(all.iter().map(|candidate| explain::explain(need, &candidate.profile, language)).collect())
     }
 }
 
@@ -108,9 +92,7 @@ fn score(config: &Config, need: &Demand, candidate: &Candidate) -> Scored {
     let values = [
         skills::coverage(&need.must, &profile.skills),
         skills::coverage(&need.nice, &profile.skills),
-        need.min_months
-            .filter(|&months| months > 0)
-            .map(|months| skills::practice(months, profile.months_total)),
+        need.min_months.filter(|&months| months > 0).map(|months| skills::practice(months, profile.months_total)),
         Some(signals.lexical),
         Some(signals.vector),
         Some(signals.graph),
@@ -119,21 +101,14 @@ fn score(config: &Config, need: &Demand, candidate: &Candidate) -> Scored {
     ];
     let values = values.map(asked);
     let weights = config.weights();
-    let total: f32 = weights
-        .iter()
-        .zip(values)
-        .filter(|(_, value)| value.is_some())
-        .map(|((_, weight), _)| weight)
-        .sum();
+    let total: f32 =
+        weights.iter().zip(values).filter(|(_, value)| value.is_some()).map(|((_, weight), _)| weight).sum();
     let part = |((name, weight), value): (&(&str, f32), Option<f32>)| {
         let value = value.filter(|value| value.is_finite())?;
         (total > 0.0).then(|| ((*name).to_owned(), weight / total * value))
     };
     let parts: Vec<(String, f32)> = weights.iter().zip(values).filter_map(part).collect();
-    Scored {
-        score: parts.iter().map(|(_, part)| part).sum(),
-        parts,
-    }
+    Scored { score: parts.iter().map(|(_, part)| part).sum(), parts }
 }
 
 #[cfg(test)]
@@ -144,17 +119,8 @@ mod tests {
 
     fn candidate(skills: &[(&str, u8)], months: u32) -> Candidate {
         let skills = skills.iter().map(|(label, level)| skill(label, Some(*level))).collect();
-        let signals = Signals {
-            lexical: 0.5,
-            vector: 0.5,
-            graph: 0.0,
-            recency: 0.5,
-            clicks: 0.0,
-        };
-        Candidate {
-            profile: profile(skills, months),
-            signals,
-        }
+        let signals = Signals { lexical: 0.5, vector: 0.5, graph: 0.0, recency: 0.5, clicks: 0.0 };
+        Candidate { profile: profile(skills, months), signals }
     }
 
     #[test]
@@ -177,12 +143,7 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_does_not_count() {
         let scored = score(&Config::default(), &demand(Vec::new(), None), &candidate(&[], 0));
-        assert!(
-            scored
-                .parts
-                .iter()
-                .all(|(name, _)| !matches!(name.as_str(), "must" | "nice" | "experience"))
-        );
+        assert!(scored.parts.iter().all(|(name, _)| !matches!(name.as_str(), "must" | "nice" | "experience")));
     }
 
     #[test]

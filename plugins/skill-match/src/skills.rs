@@ -10,10 +10,7 @@ pub(crate) fn coverage(wanted: &[Skill], had: &[Skill]) -> Option<f32> {
     if wanted.is_empty() {
         return None;
     }
-    let covered: f32 = wanted
-        .iter()
-        .map(|skill| find(skill, had).map_or(0.0, |own| fit(skill, own)))
-        .sum();
+    let covered: f32 = wanted.iter().map(|skill| find(skill, had).map_or(0.0, |own| fit(skill, own))).sum();
     Some(covered / wanted.len() as f32)
 }
 
@@ -27,10 +24,7 @@ pub(crate) fn find<'a>(wanted: &Skill, had: &'a [Skill]) -> Option<&'a Skill> {
 /// How well a skill that is had is the one that is wanted, 0 to 1.
 pub(crate) fn fit(wanted: &Skill, own: &Skill) -> f32 {
     let level = reach(wanted.level.map(f32::from), own.level.map(f32::from));
-    let months = reach(
-        wanted.months.map(|months| months as f32),
-        own.months.map(|months| months as f32),
-    );
+    let months = reach(wanted.months.map(|months| months as f32), own.months.map(|months| months as f32));
     level * months
 }
 
@@ -49,11 +43,7 @@ fn reach(wanted: Option<f32>, own: Option<f32>) -> f32 {
 
 /// Names differ in case, spaces and hyphens without meaning another skill.
 fn plain(label: &str) -> String {
-    label
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '_'))
-        .flat_map(char::to_lowercase)
-        .collect()
+    label.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -62,13 +52,7 @@ pub(crate) mod tests {
     use looma_plugin_sdk::{Demand, Profile};
 
     pub(crate) fn skill(label: &str, level: Option<u8>) -> Skill {
-        Skill {
-            id: None,
-            label: label.to_owned(),
-            level,
-            months: None,
-            last_used_ms: None,
-        }
+        Skill { id: None, label: label.to_owned(), level, months: None, last_used_ms: None }
     }
 
     pub(crate) fn profile(skills: Vec<Skill>, months_total: u32) -> Profile {

@@ -57,11 +57,7 @@ impl Plugin for Threshold {
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {
-        let Config {
-            comparison_operator,
-            threshold_value,
-            warning_value,
-        } = config;
+        let Config { comparison_operator, threshold_value, warning_value } = config;
         let Some(warning) = *warning_value else {
             return Vec::new();
         };
@@ -74,30 +70,18 @@ impl Plugin for Threshold {
             }
             Operator::Equal | Operator::Differs => Some("has no meaning with == and !="),
         };
-        order
-            .map(|message| problem("/warning_value", message))
-            .into_iter()
-            .collect()
+        order.map(|message| problem("/warning_value", message)).into_iter().collect()
     }
 }
 
 impl Evaluator for Threshold {
     fn plan(_: &Config) -> Requirements {
-        Requirements {
-            lookback_ms: 0,
-            labels: false,
-            state: false,
-        }
+        Requirements { lookback_ms: 0, labels: false, state: false }
     }
 
     fn evaluate(config: &Config, _: &Context, input: &Batch, _: Option<&State>) -> Result<Verdicts, PluginError> {
         let scores = latest(&input.offsets, &input.values);
-        Ok(Verdicts {
-            levels: levels(config, &scores),
-            scores,
-            notes: Vec::new(),
-            next: None,
-        })
+        Ok(Verdicts { levels: levels(config, &scores), scores, notes: Vec::new(), next: None })
     }
 }
 
@@ -105,16 +89,7 @@ looma_plugin_sdk::evaluator!(Threshold);
 
 /// The last value of each series, or NaN where it has none.
 pub fn latest(offsets: &[u32], values: &[f64]) -> Vec<f64> {
-    offsets
-        .windows(2)
-        .map(|ends| {
-            if ends[1] > ends[0] {
-                values[ends[1] as usize - 1]
-            } else {
-                f64::NAN
-            }
-        })
-        .collect()
+    offsets.windows(2).map(|ends| if ends[1] > ends[0] { values[ends[1] as usize - 1] } else { f64::NAN }).collect()
 }
 
 /// The verdict for each value.
@@ -159,9 +134,7 @@ mod tests {
     #[test]
     fn the_boundary_belongs_to_the_operator() {
         for (operator, expected) in [(">", 0), (">=", 1), ("<", 0), ("<=", 1), ("==", 1), ("!=", 0)] {
-            let config = config(&format!(
-                r#"{{"comparison_operator": "{operator}", "threshold_value": 90.0}}"#
-            ));
+            let config = config(&format!(r#"{{"comparison_operator": "{operator}", "threshold_value": 90.0}}"#));
             assert_eq!(levels(&config, &[90.0]), [expected], "{operator}");
         }
     }

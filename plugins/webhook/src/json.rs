@@ -5,14 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// The whole body.
 pub(crate) fn body(notification: &Notification) -> Value {
-    let Notification {
-        id,
-        attempt: _,
-        status,
-        title,
-        group,
-        alerts,
-    } = notification;
+    let Notification { id, attempt: _, status, title, group, alerts } = notification;
     json!({
         "id": id,
         "status": self::status(*status),
@@ -65,12 +58,7 @@ fn status(status: Status) -> &'static str {
 }
 
 fn object(pairs: &[(String, String)]) -> Value {
-    Value::Object(
-        pairs
-            .iter()
-            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
-            .collect::<Map<_, _>>(),
-    )
+    Value::Object(pairs.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>())
 }
 
 /// Milliseconds since the Unix epoch in RFC 3339, UTC. Days to dates as in Howard Hinnant's `civil_from_days`.
@@ -83,11 +71,7 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (seconds, millis) = (in_day / 1000, in_day % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -58,11 +58,7 @@ impl Plugin for Webhook {
         if !config.url.starts_with("https://") && !config.url.starts_with("http://") {
             faults.push(problem("/url", "must begin with https:// or http://"));
         }
-        if config
-            .method
-            .as_deref()
-            .is_some_and(|method| !matches!(method, "POST" | "PUT" | "PATCH"))
-        {
+        if config.method.as_deref().is_some_and(|method| !matches!(method, "POST" | "PUT" | "PATCH")) {
             faults.push(problem("/method", "must be POST, PUT or PATCH"));
         }
         if config.timeout_ms.is_some_and(|ms| !(100..=60_000).contains(&ms)) {
@@ -95,14 +91,11 @@ fn request(config: &Config, notification: &Notification) -> Request {
         ("Idempotency-Key".to_owned(), notification.id.clone()),
     ];
     headers.extend(config.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let secret = config
-        .secret_header
-        .as_ref()
-        .map(|Secret { header, secret, prefix }| SecretHeader {
-            header: header.clone(),
-            secret: secret.clone(),
-            prefix: prefix.clone(),
-        });
+    let secret = config.secret_header.as_ref().map(|Secret { header, secret, prefix }| SecretHeader {
+        header: header.clone(),
+        secret: secret.clone(),
+        prefix: prefix.clone(),
+    });
     Request {
         method: config.method.clone().unwrap_or_else(|| "POST".to_owned()),
         url: config.url.clone(),
@@ -140,18 +133,11 @@ fn failure(error: HttpError) -> PluginError {
 
 /// `Retry-After` in seconds; its form with a date is left to the host's own pauses.
 fn retry_after_ms(headers: &[(String, String)]) -> Option<u32> {
-    find(headers, "retry-after")?
-        .trim()
-        .parse::<u32>()
-        .ok()?
-        .checked_mul(1000)
+    find(headers, "retry-after")?.trim().parse::<u32>().ok()?.checked_mul(1000)
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(header, _)| header.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]
@@ -159,39 +145,24 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Result<Receipt, PluginError> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        outcome(&Response {
-            status,
-            headers,
-            body: b"busy".to_vec(),
-        })
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        outcome(&Response { status, headers, body: b"busy".to_vec() })
     }
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
         assert!(answer(204, &[]).is_ok());
         for status in [408, 429, 500, 503] {
-            assert!(
-                matches!(answer(status, &[]), Err(PluginError::Transient(_))),
-                "{status}"
-            );
+            assert!(matches!(answer(status, &[]), Err(PluginError::Transient(_))), "{status}");
         }
         for status in [301, 400, 404, 422] {
-            assert!(
-                matches!(answer(status, &[]), Err(PluginError::Permanent(_))),
-                "{status}"
-            );
+            assert!(matches!(answer(status, &[]), Err(PluginError::Permanent(_))), "{status}");
         }
     }
 
     #[test]
     fn retry_after_is_honoured() {
-        let Err(PluginError::Transient(transient)) = answer(429, &[("Retry-After", "7")]) else {
-            panic!()
-        };
+        let Err(PluginError::Transient(transient)) = answer(429, &[("Retry-After", "7")]) else { panic!() };
         assert_eq!(transient.retry_after_ms, Some(7_000));
         assert!(transient.message.contains("busy"));
     }

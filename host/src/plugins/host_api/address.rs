@@ -30,10 +30,7 @@ pub(super) fn check(address: SocketAddr, grants: &Grants, named: Option<IpAddr>)
     if named.is_some_and(|named| named.to_canonical() == ip) || grants.covers(ip, address.port()) {
         return Ok(());
     }
-    Err(format!(
-        "{ip} is {what}; grant net \"{}\" to allow it",
-        example(address)
-    ))
+    Err(format!("{ip} is {what}; grant net \"{}\" to allow it", example(address)))
 }
 
 fn example(address: SocketAddr) -> String {
@@ -108,20 +105,14 @@ mod tests {
             "[64:ff9b::7f00:1]:80",
             "[2002:7f00:1::]:80",
         ] {
-            assert!(
-                check(inner.parse().unwrap(), &Grants::default(), None).is_err(),
-                "{inner}"
-            );
+            assert!(check(inner.parse().unwrap(), &Grants::default(), None).is_err(), "{inner}");
         }
         assert!(check("93.184.216.34:80".parse().unwrap(), &Grants::default(), None).is_ok());
     }
 
     #[test]
     fn a_range_or_the_very_address_allows_an_inner_one() {
-        let text = GrantsText {
-            net: vec!["127.0.0.0/8:9000".to_owned()],
-            ..GrantsText::default()
-        };
+        let text = GrantsText { net: vec!["127.0.0.0/8:9000".to_owned()], ..GrantsText::default() };
         let grants = Grants::parse(&text).unwrap();
         let address: SocketAddr = "127.0.0.1:9000".parse().unwrap();
         assert!(check(address, &grants, None).is_ok());

@@ -98,15 +98,9 @@ impl Host for Ctx {
 impl Reach {
     fn secret(&self, name: &str) -> Result<Arc<str>, HttpError> {
         if !self.grants.secrets.iter().any(|granted| granted == name) {
-            return Err(HttpError::Denied(format!(
-                "plugin {} is not granted the secret {name:?}",
-                self.plugin
-            )));
+            return Err(HttpError::Denied(format!("plugin {} is not granted the secret {name:?}", self.plugin)));
         }
-        self.services
-            .secrets
-            .find(name)
-            .ok_or_else(|| HttpError::Denied(format!("there is no secret {name:?}")))
+        self.services.secrets.find(name).ok_or_else(|| HttpError::Denied(format!("there is no secret {name:?}")))
     }
 }
 
@@ -145,14 +139,7 @@ async fn follow(reach: Reach, request: Request) -> Result<Response, HttpError> {
 }
 
 fn first_hop(reach: &Reach, request: Request) -> Result<Hop, HttpError> {
-    let Request {
-        method,
-        url,
-        headers,
-        secret_headers,
-        body,
-        timeout_ms: _,
-    } = request;
+    let Request { method, url, headers, secret_headers, body, timeout_ms: _ } = request;
     if body.len() > REQUEST_BYTES {
         return Err(HttpError::TooLarge(body.len() as u64));
     }
@@ -163,9 +150,7 @@ fn first_hop(reach: &Reach, request: Request) -> Result<Hop, HttpError> {
     }
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() + secret_headers.len() > HEADERS || size > HEADER_BYTES {
-        return Err(HttpError::Denied(format!(
-            "more than {HEADERS} headers or {HEADER_BYTES} bytes of them"
-        )));
+        return Err(HttpError::Denied(format!("more than {HEADERS} headers or {HEADER_BYTES} bytes of them")));
     }
     let mut plain = HeaderMap::new();
     for (name, value) in &headers {
@@ -179,13 +164,7 @@ fn first_hop(reach: &Reach, request: Request) -> Result<Hop, HttpError> {
         value.set_sensitive(true);
         secret.append(name, value);
     }
-    Ok(Hop {
-        method,
-        url,
-        headers: plain,
-        secret_headers: secret,
-        body,
-    })
+    Ok(Hop { method, url, headers: plain, secret_headers: secret, body })
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpError> {
@@ -195,19 +174,14 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpErro
         return Err(wrong());
     }
     let value = HeaderValue::from_str(value).map_err(|_| {
-        HttpError::Denied(format!(
-            "the value of header {:?} has characters that no header has",
-            name.as_str()
-        ))
+        HttpError::Denied(format!("the value of header {:?} has characters that no header has", name.as_str()))
     })?;
     Ok((name, value))
 }
 
 async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpError> {
     let (host, port, named) = check_grant(reach, hop)?;
-    let addresses = address::resolve(&host, port, reach.remaining())
-        .await
-        .map_err(HttpError::Dns)?;
+    let addresses = address::resolve(&host, port, reach.remaining()).await.map_err(HttpError::Dns)?;
     for address in &addresses {
         address::check(*address, &reach.grants, named).map_err(|why| HttpError::Denied(format!("{host}: {why}")))?;
     }
@@ -216,10 +190,7 @@ async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpEr
     for (name, value) in &hop.secret_headers {
         headers.insert(name, value.clone());
     }
-    let request = client
-        .request(hop.method.clone(), hop.url.clone())
-        .headers(headers)
-        .body(hop.body.clone());
+    let request = client.request(hop.method.clone(), hop.url.clone()).headers(headers).body(hop.body.clone());
     request.send().await.map_err(|error| failure(&error))
 }
 
@@ -232,20 +203,11 @@ fn check_grant(reach: &Reach, hop: &Hop) -> Result<(String, u16, Option<IpAddr>)
     if !url.username().is_empty() || url.password().is_some() {
         return Err(denied("a URL must not carry a user or password; use a secret"));
     }
-    let host = url
-        .host_str()
-        .ok_or_else(|| denied("the URL has no host"))?
-        .trim_matches(['[', ']'])
-        .to_ascii_lowercase();
-    let port = url
-        .port_or_known_default()
-        .ok_or_else(|| denied("the URL has no port"))?;
+    let host =
+        url.host_str().ok_or_else(|| denied("the URL has no host"))?.trim_matches(['[', ']']).to_ascii_lowercase();
+    let port = url.port_or_known_default().ok_or_else(|| denied("the URL has no port"))?;
     let method = hop.method.as_str();
-    let grant = reach
-        .grants
-        .http
-        .iter()
-        .find(|grant| grant.allows(method, url.scheme(), &host, port));
+    let grant = reach.grants.http.iter().find(|grant| grant.allows(method, url.scheme(), &host, port));
     match grant {
         Some(grant) => Ok((host, port, grant.address())),
         None => Err(HttpError::Denied(format!(
@@ -266,15 +228,8 @@ fn next_url(from: &Url, response: &reqwest::Response) -> Option<Url> {
 async fn read(mut response: reqwest::Response) -> Result<Response, HttpError> {
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers: Vec<_> = response
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.to_string(), text(value)))
-        .collect();
-    if let Some(length) = response
-        .content_length()
-        .filter(|&length| length > RESPONSE_BYTES as u64)
-    {
+    let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    if let Some(length) = response.content_length().filter(|&length| length > RESPONSE_BYTES as u64) {
         return Err(HttpError::TooLarge(length));
     }
     let mut body = Vec::new();
@@ -299,9 +254,7 @@ fn failure(error: &reqwest::Error) -> HttpError {
     if error.is_timeout() {
         return HttpError::Timeout;
     }
-    let tls = ["certificate", "tls", "TLS", "handshake"]
-        .iter()
-        .any(|word| told.contains(word));
+    let tls = ["certificate", "tls", "TLS", "handshake"].iter().any(|word| told.contains(word));
     match error.is_connect() {
         true if tls => HttpError::Tls(told),
         true => HttpError::Connect(told),

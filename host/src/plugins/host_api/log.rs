@@ -14,10 +14,8 @@ impl Host for Ctx {
         }
         self.log_lines -= 1;
         let message = plain(&message, MESSAGE);
-        let fields = fields
-            .iter()
-            .take(FIELDS)
-            .map(|(key, value)| format!("{}={:?}", plain(key, 60), plain(value, 500)));
+        let fields =
+            fields.iter().take(FIELDS).map(|(key, value)| format!("{}={:?}", plain(key, 60), plain(value, 500)));
         let fields = fields.collect::<Vec<_>>().join(" ");
         let plugin = self.reach.plugin.as_str();
         let write = match level {
@@ -29,10 +27,7 @@ impl Host for Ctx {
         };
         write(plugin, &fields, &message);
         if self.log_lines == 0 {
-            tracing::warn!(
-                plugin.name = plugin,
-                "the plugin logs too much, the rest of this call's lines are dropped"
-            );
+            tracing::warn!(plugin.name = plugin, "the plugin logs too much, the rest of this call's lines are dropped");
         }
         Ok(())
     }
@@ -60,8 +55,5 @@ fn error(plugin: &str, fields: &str, message: &str) {
 
 /// Without control characters, so that a line of a plugin cannot look like two.
 fn plain(text: &str, most: usize) -> String {
-    text.chars()
-        .take(most)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -31,21 +31,14 @@ impl Host for Ctx {
             .cloned()
             .map(|endpoint| connect(endpoint, Arc::clone(&self.reach.grants), timeout, deadline));
         let mut answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
-        let refused = || {
-            Err(NetError::Denied(format!(
-                "one call looks at {ENDPOINTS} endpoints at most"
-            )))
-        };
+        let refused = || Err(NetError::Denied(format!("one call looks at {ENDPOINTS} endpoints at most")));
         answers.extend(excess.iter().map(|_| refused()));
         Ok(answers)
     }
 
     async fn lookup(&mut self, name: String, kind: RecordType) -> wasmtime::Result<Result<Vec<String>, NetError>> {
         if self.reach.grants.net.is_empty() {
-            return Ok(Err(NetError::Denied(format!(
-                "plugin {} is granted no address range",
-                self.reach.plugin
-            ))));
+            return Ok(Err(NetError::Denied(format!("plugin {} is granted no address range", self.reach.plugin))));
         }
         if !self.take_request() {
             return Ok(Err(NetError::Denied("this call asked too often".to_owned())));
@@ -54,18 +47,12 @@ impl Host for Ctx {
             RecordType::A => true,
             RecordType::Aaaa => false,
             RecordType::Srv | RecordType::Txt => {
-                return Ok(Err(NetError::Unreachable(
-                    "this host resolves addresses alone, no SRV and TXT".to_owned(),
-                )));
+                return Ok(Err(NetError::Unreachable("this host resolves addresses alone, no SRV and TXT".to_owned())));
             }
         };
         let found = address::resolve(&name, 0, self.reach.remaining().min(LONGEST)).await;
         Ok(match found {
-            Ok(found) => Ok(found
-                .iter()
-                .filter(|a| a.is_ipv4() == want_v4)
-                .map(|a| a.ip().to_string())
-                .collect()),
+            Ok(found) => Ok(found.iter().filter(|a| a.is_ipv4() == want_v4).map(|a| a.ip().to_string()).collect()),
             Err(why) => Err(NetError::Unreachable(why)),
         })
     }
@@ -83,9 +70,7 @@ async fn connect(
     }
     let within = timeout.min(left);
     let Endpoint { host, port } = endpoint;
-    let addresses = address::resolve(&host, port, within)
-        .await
-        .map_err(NetError::Unreachable)?;
+    let addresses = address::resolve(&host, port, within).await.map_err(NetError::Unreachable)?;
     let Some(address) = addresses.into_iter().find(|address| grants.covers(address.ip(), port)) else {
         return Err(NetError::Denied(format!("{host}:{port} is in no granted range")));
     };

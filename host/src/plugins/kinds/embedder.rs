@@ -30,10 +30,7 @@ pub(in crate::plugins) async fn about(version: &Version) -> Result<Model, CallEr
     };
     let model = version.pure(call).await?;
     if model.dimensions == 0 || model.dimensions > DIMENSIONS {
-        return unacceptable(format!(
-            "vectors of {} numbers, 1 to {DIMENSIONS} are taken",
-            model.dimensions
-        ));
+        return unacceptable(format!("vectors of {} numbers, 1 to {DIMENSIONS} are taken", model.dimensions));
     }
     within("the id of the model", &model.id, 255)?;
     Ok(model)
@@ -47,16 +44,11 @@ pub(in crate::plugins) async fn embed(
     dimensions: u32,
 ) -> Result<Vec<f32>, CallError> {
     if texts.len() > TEXTS {
-        return Err(CallError::Limit(format!(
-            "{} texts in one call, at most {TEXTS} are taken",
-            texts.len()
-        )));
+        return Err(CallError::Limit(format!("{} texts in one call, at most {TEXTS} are taken", texts.len())));
     }
     let (config, asked) = (config.to_owned(), texts.len());
     let call = move |Live { store, guest, .. }: &mut Live| match guest {
-        Guest::Embedder(guest) => guest
-            .looma_talent_embedder()
-            .call_embed(store, &config, subject, &texts),
+        Guest::Embedder(guest) => guest.looma_talent_embedder().call_embed(store, &config, subject, &texts),
         _ => mismatch(),
     };
     let numbers = version.pure(call).await??;
@@ -66,10 +58,7 @@ pub(in crate::plugins) async fn embed(
 
 fn check_vectors(numbers: &[f32], texts: usize, dimensions: usize) -> Result<(), CallError> {
     if numbers.len() != texts * dimensions {
-        return unacceptable(format!(
-            "{} numbers for {texts} texts of {dimensions} dimensions",
-            numbers.len()
-        ));
+        return unacceptable(format!("{} numbers for {texts} texts of {dimensions} dimensions", numbers.len()));
     }
     for vector in numbers.chunks_exact(dimensions.max(1)) {
         let length = vector.iter().map(|n| n * n).sum::<f32>().sqrt();

@@ -56,9 +56,7 @@ pub(in crate::plugins) async fn evaluate(
     let series = batch.ids.len();
     let call = move |Live { store, guest, .. }: &mut Live| match guest {
         Guest::Evaluator(guest) => {
-            guest
-                .looma_alerting_evaluator()
-                .call_evaluate(store, &context, &batch, previous.as_ref())
+            guest.looma_alerting_evaluator().call_evaluate(store, &context, &batch, previous.as_ref())
         }
         _ => mismatch(),
     };
@@ -68,13 +66,7 @@ pub(in crate::plugins) async fn evaluate(
 }
 
 fn check_batch(batch: &Batch) -> Result<(), CallError> {
-    let Batch {
-        ids,
-        offsets,
-        times,
-        values,
-        labels,
-    } = batch;
+    let Batch { ids, offsets, times, values, labels } = batch;
     let invalid = |what: &str| Err(CallError::InvalidInput(what.to_owned()));
     if offsets.len() != ids.len() + 1 || times.len() != values.len() {
         return invalid("the columns of the batch do not fit together");
@@ -88,26 +80,15 @@ fn check_batch(batch: &Batch) -> Result<(), CallError> {
     let label_bytes = |(key, value): &(String, String)| key.len() + value.len() + 16;
     let bytes = ids.len() * 12 + values.len() * 16 + labels.iter().flatten().map(label_bytes).sum::<usize>();
     if bytes > BATCH_BYTES {
-        return Err(CallError::Limit(format!(
-            "the batch has {bytes} bytes, at most {BATCH_BYTES} are taken"
-        )));
+        return Err(CallError::Limit(format!("the batch has {bytes} bytes, at most {BATCH_BYTES} are taken")));
     }
     Ok(())
 }
 
 fn check_verdicts(verdicts: &Verdicts, series: usize) -> Result<(), CallError> {
-    let Verdicts {
-        levels,
-        scores,
-        notes,
-        next,
-    } = verdicts;
+    let Verdicts { levels, scores, notes, next } = verdicts;
     if levels.len() != series || scores.len() != series {
-        return unacceptable(format!(
-            "{} levels and {} scores for {series} series",
-            levels.len(),
-            scores.len()
-        ));
+        return unacceptable(format!("{} levels and {} scores for {series} series", levels.len(), scores.len()));
     }
     if let Some(level) = levels.iter().find(|level| !LEVELS.contains(level)) {
         return unacceptable(format!("level {level} is none of 0, 1, 2, 3, 255"));
@@ -129,19 +110,9 @@ fn check_verdicts(verdicts: &Verdicts, series: usize) -> Result<(), CallError> {
     next.as_ref().map_or(Ok(()), |next| check_state(next, series))
 }
 
-fn check_state(
-    State {
-        version: _,
-        offsets,
-        blob,
-    }: &State,
-    series: usize,
-) -> Result<(), CallError> {
+fn check_state(State { version: _, offsets, blob }: &State, series: usize) -> Result<(), CallError> {
     if blob.len() > STATE_BYTES {
-        return unacceptable(format!(
-            "a state of {} bytes, at most {STATE_BYTES} are kept",
-            blob.len()
-        ));
+        return unacceptable(format!("a state of {} bytes, at most {STATE_BYTES} are kept", blob.len()));
     }
     let leads_through = offsets.len() == series + 1
         && offsets[0] == 0
@@ -158,12 +129,7 @@ mod tests {
     use super::*;
 
     fn verdicts(levels: &[u8], scores: &[f64]) -> Verdicts {
-        Verdicts {
-            levels: levels.to_vec(),
-            scores: scores.to_vec(),
-            notes: Vec::new(),
-            next: None,
-        }
+        Verdicts { levels: levels.to_vec(), scores: scores.to_vec(), notes: Vec::new(), next: None }
     }
 
     #[test]
@@ -172,26 +138,10 @@ mod tests {
         assert!(check_verdicts(&verdicts(&[0], &[1.0]), 2).is_err());
         assert!(check_verdicts(&verdicts(&[4], &[1.0]), 1).is_err());
         assert!(check_verdicts(&verdicts(&[0], &[f64::NAN]), 1).is_err());
-        let note = Verdicts {
-            notes: vec![(1, "x".to_owned())],
-            ..verdicts(&[0], &[1.0])
-        };
+        let note = Verdicts { notes: vec![(1, "x".to_owned())], ..verdicts(&[0], &[1.0]) };
         assert!(check_verdicts(&note, 1).is_err());
-        let state = State {
-            version: 1,
-            offsets: vec![0, 9],
-            blob: vec![1],
-        };
-        assert!(
-            check_verdicts(
-                &Verdicts {
-                    next: Some(state),
-                    ..verdicts(&[0], &[1.0])
-                },
-                1
-            )
-            .is_err()
-        );
+        let state = State { version: 1, offsets: vec![0, 9], blob: vec![1] };
+        assert!(check_verdicts(&Verdicts { next: Some(state), ..verdicts(&[0], &[1.0]) }, 1).is_err());
     }
 
     #[test]

@@ -63,12 +63,7 @@ impl Lifecycle {
             return super::mismatch();
         };
         let told = guest.looma_plugin_lifecycle().call_describe(store)?;
-        Ok(Told {
-            name: told.name,
-            version: told.version,
-            summary: told.summary,
-            config_schema: told.config_schema,
-        })
+        Ok(Told { name: told.name, version: told.version, summary: told.summary, config_schema: told.config_schema })
     }
 
     async fn describe(&self, store: &mut Store<Ctx>) -> wasmtime::Result<Told> {
@@ -76,12 +71,7 @@ impl Lifecycle {
             return super::mismatch();
         };
         let told = guest.looma_plugin_lifecycle().call_describe(store).await?;
-        Ok(Told {
-            name: told.name,
-            version: told.version,
-            summary: told.summary,
-            config_schema: told.config_schema,
-        })
+        Ok(Told { name: told.name, version: told.version, summary: told.summary, config_schema: told.config_schema })
     }
 }
 
@@ -94,34 +84,26 @@ struct Told {
 
 /// Asks a version who it is, and holds the answer against the name of its file.
 pub(in crate::plugins) async fn describe(version: &Version) -> Result<Descriptor, CallError> {
-    let told = match version.kind().is_pure() {
-        true => {
-            version
-                .pure(|Live { store, lifecycle, .. }| lifecycle.describe_now(store))
-                .await?
-        }
-        false => {
-            version
-                .io(Box::new(|Live { store, lifecycle, .. }| {
-                    Box::pin(async { lifecycle.describe(store).await })
-                }))
-                .await?
-        }
-    };
-    checked(told, version.name())
+    checked(told(version).await?, version.name())
+}
+
+/// The name that a version gives itself.
+pub(in crate::plugins) async fn name(version: &Version) -> Result<String, CallError> {
+    Ok(told(version).await?.name)
+}
+
+async fn told(version: &Version) -> Result<Told, CallError> {
+    if version.kind().is_pure() {
+        return version.pure(|Live { store, lifecycle, .. }| lifecycle.describe_now(store)).await;
+    }
+    let call: IoCall<_> = Box::new(|Live { store, lifecycle, .. }| Box::pin(async { lifecycle.describe(store).await }));
+    version.io(call).await
 }
 
 fn checked(told: Told, name: &PluginName) -> Result<Descriptor, CallError> {
-    let Told {
-        name: own,
-        version,
-        summary,
-        config_schema,
-    } = told;
+    let Told { name: own, version, summary, config_schema } = told;
     if own != name.as_str() {
-        return unacceptable(format!(
-            "the file is named {name}.wasm and the plugin says it is {own:?}"
-        ));
+        return unacceptable(format!("the file is named {name}.wasm and the plugin says it is {own:?}"));
     }
     within("its version", &version, 64)?;
     within("its summary", &summary, 1_000)?;
@@ -139,11 +121,7 @@ fn checked(told: Told, name: &PluginName) -> Result<Descriptor, CallError> {
         }
         Err(error) => return unacceptable(format!("its configuration schema is not JSON: {error}")),
     }
-    Ok(Descriptor {
-        version,
-        summary,
-        config_schema,
-    })
+    Ok(Descriptor { version, summary, config_schema })
 }
 
 /// Every fault that the plugin finds in a configuration.

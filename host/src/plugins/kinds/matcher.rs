@@ -37,9 +37,7 @@ pub(in crate::plugins) async fn score(
     let config = config.to_owned();
     let asked = candidates.len();
     let call = move |Live { store, guest, .. }: &mut Live| match guest {
-        Guest::Matcher(guest) => guest
-            .looma_talent_matcher()
-            .call_score(store, &config, &need, &candidates),
+        Guest::Matcher(guest) => guest.looma_talent_matcher().call_score(store, &config, &need, &candidates),
         _ => mismatch(),
     };
     let scores = version.pure(call).await??;
@@ -62,9 +60,7 @@ pub(in crate::plugins) async fn explain(
     let asked = candidates.len();
     let call = move |Live { store, guest, .. }: &mut Live| match guest {
         Guest::Matcher(guest) => {
-            guest
-                .looma_talent_matcher()
-                .call_explain(store, &config, &need, &candidates, &language)
+            guest.looma_talent_matcher().call_explain(store, &config, &need, &candidates, &language)
         }
         _ => mismatch(),
     };
@@ -78,9 +74,7 @@ pub(in crate::plugins) async fn explain(
 
 fn check_count(candidates: usize) -> Result<(), CallError> {
     if candidates > CANDIDATES {
-        return Err(CallError::Limit(format!(
-            "{candidates} candidates in one call, at most {CANDIDATES} are taken"
-        )));
+        return Err(CallError::Limit(format!("{candidates} candidates in one call, at most {CANDIDATES} are taken")));
     }
     Ok(())
 }
@@ -107,13 +101,7 @@ fn check_explanation(Explanation { matched, missing, text }: &Explanation) -> Re
     if matched.len() > EVIDENCE || missing.len() > EVIDENCE {
         return unacceptable(format!("more than {EVIDENCE} pieces of evidence"));
     }
-    for Evidence {
-        kind,
-        label,
-        weight,
-        source,
-    } in matched.iter().chain(missing)
-    {
+    for Evidence { kind, label, weight, source } in matched.iter().chain(missing) {
         within("the kind of evidence", kind, 100)?;
         within("the label of evidence", label, 500)?;
         within("the source of evidence", source, 500)?;
@@ -128,10 +116,8 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_score() {
-        let scored = |score, parts: &[f32]| Scored {
-            score,
-            parts: parts.iter().map(|&p| ("p".to_owned(), p)).collect(),
-        };
+        let scored =
+            |score, parts: &[f32]| Scored { score, parts: parts.iter().map(|&p| ("p".to_owned(), p)).collect() };
         assert!(check_scored(&scored(0.6, &[0.4, 0.2])).is_ok());
         assert!(check_scored(&scored(0.6, &[0.4])).is_err());
         assert!(check_scored(&scored(f32::NAN, &[])).is_err());

@@ -1,10 +1,7 @@
 //! A file a kind: its world's bindings, a typed call for each function, and the check of everything that comes back. What a
 //! guest returns is untrusted data.
 
-#![expect(
-    missing_docs,
-    reason = "the bindings are generated from wit/, where each item is described"
-)]
+#![expect(missing_docs, reason = "the bindings are generated from wit/, where each item is described")]
 
 pub(super) mod embedder;
 pub(super) mod evaluator;

@@ -37,19 +37,12 @@ pub(in crate::plugins) async fn deliver(
             let Guest::Notifier(guest) = &live.guest else {
                 return mismatch();
             };
-            guest
-                .looma_notify_notifier()
-                .call_deliver(&mut live.store, &config, &notification)
-                .await
+            guest.looma_notify_notifier().call_deliver(&mut live.store, &config, &notification).await
         })
     });
     let receipt = version.io(call).await??;
     within("the detail of the receipt", &receipt.detail, 8_000)?;
-    within(
-        "the remote id of the receipt",
-        receipt.remote_id.as_deref().unwrap_or_default(),
-        1_000,
-    )?;
+    within("the remote id of the receipt", receipt.remote_id.as_deref().unwrap_or_default(), 1_000)?;
     Ok(receipt)
 }
 
@@ -64,10 +57,7 @@ pub(in crate::plugins) async fn preview(
             let Guest::Notifier(guest) = &live.guest else {
                 return mismatch();
             };
-            guest
-                .looma_notify_notifier()
-                .call_preview(&mut live.store, &config, &notification)
-                .await
+            guest.looma_notify_notifier().call_preview(&mut live.store, &config, &notification).await
         })
     });
     let preview = version.io(call).await??;

@@ -52,9 +52,7 @@ pub(in crate::plugins) async fn parse(
     let (config, media_type) = (config.to_owned(), media_type.to_owned());
     let call = move |Live { store, guest, .. }: &mut Live| match guest {
         Guest::Parser(guest) => {
-            guest
-                .looma_talent_parser()
-                .call_parse(store, &config, &media_type, &document, language.as_deref())
+            guest.looma_talent_parser().call_parse(store, &config, &media_type, &document, language.as_deref())
         }
         _ => mismatch(),
     };

@@ -39,10 +39,7 @@ pub(in crate::plugins) async fn discover(
             let Guest::Strategy(guest) = &live.guest else {
                 return mismatch();
             };
-            guest
-                .looma_discovery_strategy()
-                .call_discover(&mut live.store, &config, cursor.as_deref())
-                .await
+            guest.looma_discovery_strategy().call_discover(&mut live.store, &config, cursor.as_deref()).await
         })
     });
     let page = version.io(call).await??;
@@ -53,10 +50,7 @@ pub(in crate::plugins) async fn discover(
 fn check_page(page: &Page, asked: Option<&str>) -> Result<(), CallError> {
     let Page { targets, next } = page;
     if targets.len() > TARGETS {
-        return unacceptable(format!(
-            "a page of {} targets, at most {TARGETS} are taken",
-            targets.len()
-        ));
+        return unacceptable(format!("a page of {} targets, at most {TARGETS} are taken", targets.len()));
     }
     within("the cursor", next.as_deref().unwrap_or_default(), 4_000)?;
     if next.is_some() && next.as_deref() == asked {
@@ -66,21 +60,9 @@ fn check_page(page: &Page, asked: Option<&str>) -> Result<(), CallError> {
 }
 
 fn check_target(target: &Target) -> Result<(), CallError> {
-    let Target {
-        service_id,
-        service_name,
-        service_type,
-        url,
-        node_id,
-        health: _,
-        metadata,
-    } = target;
-    let fields = [
-        ("service-id", service_id),
-        ("service-name", service_name),
-        ("service-type", service_type),
-        ("url", url),
-    ];
+    let Target { service_id, service_name, service_type, url, node_id, health: _, metadata } = target;
+    let fields =
+        [("service-id", service_id), ("service-name", service_name), ("service-type", service_type), ("url", url)];
     for (what, text) in fields {
         if text.is_empty() {
             return unacceptable(format!("a target with an empty {what}"));
@@ -119,37 +101,10 @@ mod tests {
             health: Health::Unknown,
             metadata: Vec::new(),
         };
-        let page = |target: Target, next: Option<&str>| Page {
-            targets: vec![target],
-            next: next.map(str::to_owned),
-        };
+        let page = |target: Target, next: Option<&str>| Page { targets: vec![target], next: next.map(str::to_owned) };
         assert!(check_page(&page(target.clone(), Some("2")), Some("1")).is_ok());
         assert!(check_page(&page(target.clone(), Some("1")), Some("1")).is_err());
-        assert!(
-            check_page(
-                &page(
-                    Target {
-                        service_id: String::new(),
-                        ..target.clone()
-                    },
-                    None
-                ),
-                None
-            )
-            .is_err()
-        );
-        assert!(
-            check_page(
-                &page(
-                    Target {
-                        url: "u".repeat(2_001),
-                        ..target
-                    },
-                    None
-                ),
-                None
-            )
-            .is_err()
-        );
+        assert!(check_page(&page(Target { service_id: String::new(), ..target.clone() }, None), None).is_err());
+        assert!(check_page(&page(Target { url: "u".repeat(2_001), ..target }, None), None).is_err());
     }
 }
