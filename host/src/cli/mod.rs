@@ -2,6 +2,7 @@
 
 mod dev;
 mod openapi;
+mod plugin;
 mod serve;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -24,6 +25,9 @@ enum Command {
     Serve(serve::Serve),
     /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
     Dev(dev::Dev),
+    /// The author's kit: makes components of plugins' sources.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compiles a component in a process of its own; a server calls it.
@@ -40,6 +44,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Serve(serve) => serve.run(),
         Command::Dev(dev) => dev.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };
