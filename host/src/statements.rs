@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, idempotency, metrics, plugins, registry, system, users};
+use crate::{audit, db, feed, http::idempotency, metrics, plugins, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]

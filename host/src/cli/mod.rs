@@ -36,12 +36,9 @@ enum Command {
     /// Looks at alerts.
     #[command(subcommand)]
     Alert(list::Look),
-    /// Looks at plugins.
-    #[command(subcommand)]
-    Plugin(list::Look),
     /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
     Dev(dev::Dev),
-    /// The author's kit: makes components of plugins' sources.
+    /// Looks at plugins, and makes components of their sources.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Prints the OpenAPI document.
@@ -63,7 +60,6 @@ pub fn main() -> ExitCode {
         Command::Service(look) => look.run(list::SERVICES),
         Command::Node(look) => look.run(list::NODES),
         Command::Alert(look) => look.run(list::ALERTS),
-        Command::Plugin(look) => look.run(list::PLUGINS),
         Command::Dev(dev) => dev.run(),
         Command::Plugin(plugin) => plugin.run(),
         Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),

@@ -1,15 +1,17 @@
-//! `looma plugin …`: the author's kit.
+//! `looma plugin …`: looking at plugins, and the author's kit.
 
 use std::{io::Write as _, path::PathBuf};
 
 use anyhow::ensure;
 
-use super::serve;
+use super::{list, serve};
 use crate::kit::build::{self, Built};
 
 /// What `looma plugin` does.
 #[derive(clap::Subcommand)]
 pub enum Plugin {
+    #[command(flatten)]
+    Look(list::Look),
     /// Makes components of plugin crates.
     Build(Build),
 }
@@ -30,9 +32,13 @@ pub struct Build {
 
 impl Plugin {
     pub fn run(self) -> anyhow::Result<()> {
-        serve::start_logs();
-        let Self::Build(build) = self;
-        serve::runtime()?.block_on(build.run())
+        match self {
+            Self::Look(look) => look.run(list::PLUGINS),
+            Self::Build(build) => {
+                serve::start_logs();
+                serve::runtime()?.block_on(build.run())
+            }
+        }
     }
 }
 
