@@ -11,6 +11,7 @@ mod examples;
 mod idempotency;
 mod metrics;
 mod nodes;
+mod plugins;
 mod serve;
 mod services;
 mod statements;
