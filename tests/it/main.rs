@@ -13,6 +13,7 @@ mod metrics;
 mod nodes;
 mod plugins;
 mod serve;
+mod sources;
 mod services;
 mod statements;
 mod system;
