@@ -43,12 +43,12 @@ pub struct App {
     pub counts: Counts,
     /// Users, sessions, tokens.
     pub users: Users,
+    /// Sandboxed components.
+    pub plugins: Plugins,
     /// Services and nodes.
     pub registry: Registry,
     /// Samples.
     pub metrics: Metrics,
-    /// Sandboxed components.
-    pub plugins: Plugins,
     /// Rules and alerts.
     pub alerts: Alerts,
     /// Channels, routes, deliveries.

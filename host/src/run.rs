@@ -12,11 +12,12 @@ use crate::{
     db::Db,
     discovery::{self, Discovery},
     feed::{self, Feed},
-    http::{auth::Auth, request::Counts, router, serve},
+    http::{auth::Auth, idempotency, request::Counts, router, serve},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
     metrics::{self, Metrics},
     notify::{self, Notify},
+    plugins,
     registry::{self, Registry},
     settings::{self, Settings, files},
     system,
@@ -58,6 +59,7 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
         tracing::warn!(%file, "made the user admin; its password is in {file}, which only you can read");
     }
     system::beat(&app).await?;
+    plugins::scan_at_start(&app).await?;
     start_tasks(&app);
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
@@ -74,25 +76,18 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = settings.auth.signing_key_file.clone();
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
+    let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
-    let own = clock.clone();
-    let plugins = crate::plugins::Plugins::start(crate::plugins::PluginSettings {
-        cache: settings.server.data.join("plugin-cache"),
-        fresh_key: ids.random(),
-        compiler: crate::wasm::compile::Compiler::InProcess,
-        now: Arc::new(move || own.now().millis()),
-        secrets: crate::plugins::Secrets::default(),
-        kv: crate::plugins::Kv::default(),
-        slots: crate::wasm::engine::Slots::default(),
-    })?;
+    let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
+    let registry = Registry::new(&base);
     Ok(App {
-        plugins,
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
         ids,
         replica,
-        registry: Registry::new(&feed),
+        plugins,
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
+        registry,
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
@@ -111,6 +106,7 @@ async fn load(app: &App) -> anyhow::Result<()> {
     let mut moment = app.db.snapshot().await?;
     let revision = app.feed.stored_head(&mut moment).await?;
     users::load(&mut moment, &app.auth).await?;
+    plugins::load(&mut moment, &app.plugins).await?;
     registry::load(&mut moment, &app.registry).await?;
     metrics::load(&mut moment, &app.metrics).await?;
     notify::load(&mut moment, &app.notify).await?;
@@ -134,6 +130,11 @@ fn start_tasks(app: &App) {
         let feed = feed.clone();
         async move { feed::prune(&feed).await }
     });
+    let (db, clock) = (app.db.clone(), app.clock.clone());
+    tasks.every("http.prune", seconds(3600), move || {
+        let (db, clock) = (db.clone(), clock.clone());
+        async move { idempotency::prune(&db, &clock).await }
+    });
     let db = app.db.clone();
     tasks.every("db.checkpoint", Duration::from_millis(250), move || {
         let db = db.clone();
@@ -141,6 +142,7 @@ fn start_tasks(app: &App) {
     });
     system::start(app);
     users::start(app);
+    plugins::start(app);
     registry::start(app);
     metrics::start(app);
     notify::start(app);
@@ -184,7 +186,8 @@ pub async fn run(settings: Settings, ready: impl FnOnce(&Running) -> anyhow::Res
     }
 }
 
-async fn signal() -> anyhow::Result<()> {
+/// Waits for one of the signals that end a process.
+pub async fn signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

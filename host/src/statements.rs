@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{alerts, audit, db, feed, metrics, notify, system, users};
+use crate::{alerts, audit, db, feed, http::idempotency, metrics, notify, plugins, registry, system, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -25,8 +25,11 @@ pub fn all() -> Statements {
     all.sqlite.extend(users::SQLITE);
     all.postgres.extend(users::POSTGRES);
     all.both.extend(users::SESSION_STATEMENTS);
+    all.both.extend(idempotency::STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
+    all.both.extend(plugins::STATEMENTS);
+    all.postgres.extend(plugins::POSTGRES);
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);
     all.both.extend(metrics::STATEMENTS);
@@ -37,5 +40,8 @@ pub fn all() -> Statements {
     all.both.extend(alerts::STATEMENTS);
     all.sqlite.extend(alerts::SQLITE);
     all.postgres.extend(alerts::POSTGRES);
+    all.postgres.extend(registry::POSTGRES.concat());
+    all.sqlite.extend(registry::SQLITE.concat());
+    all.both.extend(registry::STATEMENTS.concat());
     all
 }

@@ -36,6 +36,11 @@ fn tag(json: &[u8]) -> String {
     format!("\"{}\"", hex::encode(&Sha256::digest(json)[..12]))
 }
 
+/// The tag of a thing, for what shows more than the thing itself.
+pub fn tag_of<T: Serialize>(thing: &T) -> ApiResult<String> {
+    Ok(tag(&serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?))
+}
+
 fn names(list: &str, tag: &str) -> bool {
     list.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == "*" || one == tag)
 }
@@ -43,23 +48,40 @@ fn names(list: &str, tag: &str) -> bool {
 impl Conditions {
     /// 412 if `If-Match` names another version than `current`.
     pub fn allow_write<T: Serialize>(&self, current: &T) -> ApiResult<()> {
-        let Some(wanted) = &self.if_match else { return Ok(()) };
+        if self.if_match.is_none() {
+            return Ok(());
+        }
         let json = serde_json::to_vec(current).map_err(|error| ApiError::Internal(error.into()))?;
-        if names(wanted, &tag(&json)) { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+        self.allow_write_of(&tag(&json))
+    }
+
+    /// 412 if `If-Match` names another version than the one of `tag`.
+    pub fn allow_write_of(&self, tag: &str) -> ApiResult<()> {
+        let wanted = self.if_match.as_deref().is_none_or(|wanted| names(wanted, tag));
+        if wanted { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+    }
+
+    /// Whether the write must fail rather than be tried on a newer version.
+    pub fn guards_write(&self) -> bool {
+        self.if_match.is_some()
     }
 
     /// The thing with its tag, or 304.
     pub fn answer<T: Serialize>(&self, thing: &T) -> ApiResult<Response> {
-        self.answer_as(thing, thing)
+        let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        let tag = tag(&json);
+        self.answer_json(&tag, json)
     }
 
-    /// What is `shown` of a thing, with the tag of the thing alone: what else is shown may change without notice. Or 304.
-    pub fn answer_as<T: Serialize, S: Serialize>(&self, thing: &T, shown: &S) -> ApiResult<Response> {
-        let json = |of: serde_json::Result<Vec<u8>>| of.map_err(|error| ApiError::Internal(error.into()));
-        let tag = tag(&json(serde_json::to_vec(thing))?);
-        let json = json(serde_json::to_vec(shown))?;
-        let value = HeaderValue::from_str(&tag).map_err(|error| ApiError::Internal(error.into()))?;
-        if self.if_none_match.as_deref().is_some_and(|known| names(known, &tag)) {
+    /// The thing with a tag of its own, which tells less than a hash of it would, or 304.
+    pub fn answer_as<T: Serialize>(&self, tag: &str, thing: &T) -> ApiResult<Response> {
+        let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        self.answer_json(tag, json)
+    }
+
+    fn answer_json(&self, tag: &str, json: Vec<u8>) -> ApiResult<Response> {
+        let value = HeaderValue::from_str(tag).map_err(|error| ApiError::Internal(error.into()))?;
+        if self.if_none_match.as_deref().is_some_and(|known| names(known, tag)) {
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, value)]).into_response());
         }
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod auth;
+mod client;
 mod database;
 pub mod files;
 mod metrics;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::Alerts;
 pub use auth::Auth;
+pub use client::Connect;
 pub use database::Database;
 pub use metrics::Metrics;
 pub use plugins::Plugins;
@@ -153,4 +155,9 @@ pub fn admin_password() -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
 pub fn log_filter() -> String {
     std::env::var("LOOMA_LOG").unwrap_or_else(|_| "info,sqlx=warn,wasmtime=warn,cranelift=warn".to_owned())
+}
+
+/// The binary that runs.
+pub fn this_executable() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("could not find the binary that runs")
 }
