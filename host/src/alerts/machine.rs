@@ -103,7 +103,8 @@ mod tests {
         prop_oneof![
             Just(Verdict::Normal),
             Just(Verdict::Unknown),
-            prop_oneof![Just(Severity::Info), Just(Severity::Warning), Just(Severity::Critical)].prop_map(Verdict::Breach),
+            prop_oneof![Just(Severity::Info), Just(Severity::Warning), Just(Severity::Critical)]
+                .prop_map(Verdict::Breach),
         ]
     }
 

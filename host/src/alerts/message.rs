@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn names_are_filled_in() {
         let labels = Labels::from([("zone".to_owned(), "a".to_owned())]);
-        let text = render("{{ service_id }} cpu at {{ value }}{{ unit }} in {{ labels.zone }}, over {{ threshold }}", &facts(&labels));
+        let text = render(
+            "{{ service_id }} cpu at {{ value }}{{ unit }} in {{ labels.zone }}, over {{ threshold }}",
+            &facts(&labels),
+        );
         assert_eq!(text.unwrap(), "ai-1 cpu at 95% in a, over 90.5");
         assert_eq!(render(DEFAULT, &facts(&labels)).unwrap(), "cpu high: cpu_usage of ai-1 is 95%");
     }
@@ -173,7 +176,9 @@ mod tests {
         for hostile in ["{{ 'x' * 100000 }}", "{{ 'x' * 100000000000 }}"] {
             assert!(render(hostile, &facts(&labels)).is_err(), "{hostile}");
         }
-        let endless = "{% set l = [1,1,1,1,1,1,1,1,1,1] %}".to_owned() + &"{% for a in l %}".repeat(6) + &"{% endfor %}".repeat(6);
+        let endless = "{% set l = [1,1,1,1,1,1,1,1,1,1] %}".to_owned()
+            + &"{% for a in l %}".repeat(6)
+            + &"{% endfor %}".repeat(6);
         assert!(render(&endless, &facts(&labels)).is_err());
     }
 }

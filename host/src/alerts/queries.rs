@@ -167,12 +167,33 @@ pub(super) async fn are_as_expected(tx: &mut Tx, alerts: &[(AlertId, Timestamp)]
 fn row(alert: &Alert) -> Value {
     let Alert { id, rule_id, rule_name, series, service_id, service_name, service_type, metric_name, .. } = alert;
     let Alert { alert_level, status, message, value, labels, fired_at, clear_since, resolved, .. } = alert;
-    let Alert { resolved_at, resolve_reason, acknowledged_by, acknowledged_at, plugin, created_at, updated_at, .. } = alert;
+    let Alert { resolved_at, resolve_reason, acknowledged_by, acknowledged_at, plugin, created_at, updated_at, .. } =
+        alert;
     let millis = |at: &Option<Timestamp>| at.map(Timestamp::millis);
     json!([
-        id, rule_id, rule_name, series, service_id, service_name, service_type, metric_name, alert_level, status, message, value,
-        labels, millis(fired_at), millis(clear_since), resolved, millis(resolved_at), resolve_reason, acknowledged_by,
-        millis(acknowledged_at), plugin, created_at.millis(), updated_at.millis()
+        id,
+        rule_id,
+        rule_name,
+        series,
+        service_id,
+        service_name,
+        service_type,
+        metric_name,
+        alert_level,
+        status,
+        message,
+        value,
+        labels,
+        millis(fired_at),
+        millis(clear_since),
+        resolved,
+        millis(resolved_at),
+        resolve_reason,
+        acknowledged_by,
+        millis(acknowledged_at),
+        plugin,
+        created_at.millis(),
+        updated_at.millis()
     ])
 }
 
@@ -221,10 +242,14 @@ pub(super) async fn put_states(tx: &mut Tx, rule: &RuleId, states: &[Remembered]
     if states.is_empty() {
         return Ok(());
     }
-    let rows: Vec<Value> =
-        states.iter().map(|Remembered { series, version, state }| json!([series, version, hex::encode(state)])).collect();
+    let rows: Vec<Value> = states
+        .iter()
+        .map(|Remembered { series, version, state }| json!([series, version, hex::encode(state)]))
+        .collect();
     match tx.conn() {
-        Conn::Sqlite(c) => sqlx::query(PUT_STATES_SQLITE).bind(rule).bind(Json(rows)).bind(now).execute(c).await.map(drop),
+        Conn::Sqlite(c) => {
+            sqlx::query(PUT_STATES_SQLITE).bind(rule).bind(Json(rows)).bind(now).execute(c).await.map(drop)
+        }
         Conn::Postgres(c) => {
             sqlx::query(PUT_STATES_POSTGRES).bind(rule).bind(Json(rows)).bind(now).execute(c).await.map(drop)
         }

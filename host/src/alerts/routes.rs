@@ -64,7 +64,11 @@ fn shown(app: &App, alert: Alert) -> Shown {
 
 /// Lists alerts, newest first.
 #[utoipa::path(get, path = "/alerts", tag = "alerts", params(Query), responses((status = 200, body = Page<Shown>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_alerts(_: AlertsRead, State(app): State<App>, Params(query): Params<Query>) -> ApiResult<Json<Page<Shown>>> {
+async fn list_alerts(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(query): Params<Query>,
+) -> ApiResult<Json<Page<Shown>>> {
     let Query { status, rule_id, service_id, alert_level, resolved, limit, after } = query;
     let limit = page::limit(limit)?;
     let before = page::cursor::<String>(after.as_deref())?.unwrap_or_else(|| NEWEST.to_owned());
@@ -88,7 +92,11 @@ async fn get_alert(
 
 /// Says that one takes care of an open alert: it is not told again while it goes on.
 #[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Shown), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn acknowledge_alert(who: AlertsWrite, State(app): State<App>, Path(id): Path<AlertId>) -> ApiResult<Json<Shown>> {
+async fn acknowledge_alert(
+    who: AlertsWrite,
+    State(app): State<App>,
+    Path(id): Path<AlertId>,
+) -> ApiResult<Json<Shown>> {
     let mut tx = app.db.write().await?;
     let changed = queries::acknowledge(&mut tx, &id, &who.username, app.clock.now()).await?;
     let alert = open_or_refused(&mut tx, &id, changed).await?;

@@ -159,9 +159,10 @@ async fn evaluate_one(app: &App, rule: &Rule, beat: &mut Beat) {
     };
     let health = Health { last_evaluated_at: Some(evaluated_at), last_error };
     app.alerts.set_health(&rule.rule_id, health.clone());
-    let as_before = beat.written.as_ref().is_some_and(|(at, error)| {
-        *error == health.last_error && evaluated_at.since(*at) < WRITE_HEALTH
-    });
+    let as_before = beat
+        .written
+        .as_ref()
+        .is_some_and(|(at, error)| *error == health.last_error && evaluated_at.since(*at) < WRITE_HEALTH);
     if as_before {
         return;
     }

@@ -123,8 +123,11 @@ fn sort(routes: &mut [Arc<Route>]) {
 
 /// Fills memory from the database, as `on` sees it.
 pub async fn load(on: &mut dyn AsConn, own: &Notify) -> anyhow::Result<()> {
-    let (channels, mut routes, silences) =
-        (channels::all(on).await?, routing::all(on).await?.into_iter().map(Arc::new).collect::<Vec<_>>(), silences::all(on).await?);
+    let (channels, mut routes, silences) = (
+        channels::all(on).await?,
+        routing::all(on).await?.into_iter().map(Arc::new).collect::<Vec<_>>(),
+        silences::all(on).await?,
+    );
     sort(&mut routes);
     own.update(|memory| {
         memory.channels = channels.into_iter().map(|channel| (channel.channel_id.clone(), Arc::new(channel))).collect();

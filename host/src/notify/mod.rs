@@ -112,12 +112,18 @@ pub async fn check_plugin(app: &App, kind: Kind, named: (&str, &str), config: &s
         Err(CallError::Unknown(_)) => faults.add(pointer, format!("there is no plugin {:?}", name.as_str())),
         Err(error @ CallError::WrongKind { .. }) => faults.add(pointer, error.to_string()),
         Err(error @ (CallError::Limit(_) | CallError::InvalidInput(_))) => faults.add("/config", error.to_string()),
-        Err(error) => tracing::warn!(plugin.name = %name, %error, "could not check a configuration: it is taken unchecked"),
+        Err(error) => {
+            tracing::warn!(plugin.name = %name, %error, "could not check a configuration: it is taken unchecked")
+        }
     }
 }
 
 /// A page of things in memory, in the order of their keys.
-pub fn page_by<T: Clone, K>(things: Vec<std::sync::Arc<T>>, asked: &PageQuery, key: impl Fn(&T) -> K) -> ApiResult<Page<T>>
+pub fn page_by<T: Clone, K>(
+    things: Vec<std::sync::Arc<T>>,
+    asked: &PageQuery,
+    key: impl Fn(&T) -> K,
+) -> ApiResult<Page<T>>
 where
     K: Ord + serde::Serialize + serde::de::DeserializeOwned,
 {

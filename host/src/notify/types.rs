@@ -112,9 +112,7 @@ impl Matchers {
 /// Whether a text can name a label: a letter or `_`, then letters, digits, `_`, `.`, `-`, `/`; at most 100 characters.
 pub fn is_label_name(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
-    text.len() <= 100
-        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(letters)
+    text.len() <= 100 && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(letters)
 }
 
 /// Adds what is wrong with labels: names, lengths, and that there are more than 32.

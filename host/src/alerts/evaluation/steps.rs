@@ -89,7 +89,9 @@ impl Steps<'_> {
                 let alert = self.change(alert, judgement, level, Status::Pending, outcome);
                 outcome.record.keep(alert);
             }
-            (Some(alert), Phase::Firing { level, clear_since }) if clear_since != alert.clear_since && is_level(alert, level) => {
+            (Some(alert), Phase::Firing { level, clear_since })
+                if clear_since != alert.clear_since && is_level(alert, level) =>
+            {
                 outcome.record.keep(Alert { clear_since, updated_at: self.now, ..(**alert).clone() });
             }
             (Some(alert), Phase::Firing { level, .. }) => {

@@ -89,7 +89,11 @@ async fn create_rule(who: AlertsWrite, State(app): State<App>, Body(spec): Body<
 
 /// Lists rules, by name.
 #[utoipa::path(get, path = "/alert-rules", tag = "alerts", params(Query), responses((status = 200, body = Page<RuleShown>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_rules(_: AlertsRead, State(app): State<App>, Params(query): Params<Query>) -> ApiResult<Json<Page<RuleShown>>> {
+async fn list_rules(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(query): Params<Query>,
+) -> ApiResult<Json<Page<RuleShown>>> {
     let Query { rule_name, metric_name, enabled, limit, after } = query;
     let mut rules = app.alerts.rules();
     rules.retain(|rule| {

@@ -7,11 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    alerts::{
-        machine::Timing,
-        message,
-        types::RuleId,
-    },
+    alerts::{machine::Timing, message, types::RuleId},
     clock::Timestamp,
     db::Json,
     feed::Topic,

@@ -39,7 +39,8 @@ pub(super) async fn insert(tx: &mut Tx, channel: &Channel) -> Result<()> {
 }
 
 pub(super) async fn update(tx: &mut Tx, channel: &Channel) -> Result<()> {
-    let Channel { channel_id, spec: ChannelSpec { name, notifier, config, enabled }, created_at: _, updated_at } = channel;
+    let Channel { channel_id, spec: ChannelSpec { name, notifier, config, enabled }, created_at: _, updated_at } =
+        channel;
     on_db!(tx, |c| sqlx::query(UPDATE)
         .bind(channel_id)
         .bind(name)

@@ -34,7 +34,11 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Makes a channel.
 #[utoipa::path(post, path = "/channels", tag = "alerts", request_body = ChannelSpec, responses((status = 201, body = Channel), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn create_channel(who: AlertsWrite, State(app): State<App>, Body(spec): Body<ChannelSpec>) -> ApiResult<Response> {
+async fn create_channel(
+    who: AlertsWrite,
+    State(app): State<App>,
+    Body(spec): Body<ChannelSpec>,
+) -> ApiResult<Response> {
     notify::check_channel(&app, &spec).await?;
     let now = app.clock.now();
     let channel = Channel { channel_id: ChannelId(app.ids.next()), spec, created_at: now, updated_at: now };
@@ -48,7 +52,11 @@ async fn create_channel(who: AlertsWrite, State(app): State<App>, Body(spec): Bo
 
 /// Lists channels, by name.
 #[utoipa::path(get, path = "/channels", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Channel>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_channels(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Channel>>> {
+async fn list_channels(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(page): Params<PageQuery>,
+) -> ApiResult<Json<Page<Channel>>> {
     notify::page_by(app.notify.channels(), &page, |channel| channel.spec.name.clone()).map(Json)
 }
 
@@ -140,7 +148,11 @@ fn refuse_if_used(app: &App, channel: &Channel) -> ApiResult<()> {
 
 /// Delivers a test notification now, and answers with what came of it: no retries, whether the channel is enabled or not.
 #[utoipa::path(post, path = "/channels/{id}/test", tag = "alerts", params(("id" = String, Path, description = "id or name")), responses((status = 200, body = deliveries::Delivery), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn test_channel(who: AlertsWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<deliveries::Delivery>> {
+async fn test_channel(
+    who: AlertsWrite,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> ApiResult<Json<deliveries::Delivery>> {
     let channel = app.notify.channel(&id).or_not_found("channel")?;
     Ok(Json(deliveries::test(&app, &channel, &who.username).await?))
 }

@@ -92,7 +92,8 @@ pub(crate) async fn insert(tx: &mut Tx, deliveries: &[Delivery]) -> Result<()> {
 }
 
 fn row(delivery: &Delivery) -> Value {
-    let Delivery { id, channel_id, channel, route, group_id, status, alert_status, title, group, alerts, .. } = delivery;
+    let Delivery { id, channel_id, channel, route, group_id, status, alert_status, title, group, alerts, .. } =
+        delivery;
     let Delivery { attempt, next_attempt_at, last_error, created_at, .. } = delivery;
     json!({
         "id": id, "channel_id": channel_id, "channel": channel, "route": route, "group_id": group_id, "status": status,

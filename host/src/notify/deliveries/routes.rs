@@ -46,7 +46,11 @@ struct Query {
 
 /// Lists notifications and what became of them, newest first.
 #[utoipa::path(get, path = "/notifications", tag = "alerts", params(Query), responses((status = 200, body = Page<Delivery>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_notifications(_: AlertsRead, State(app): State<App>, Params(query): Params<Query>) -> ApiResult<Json<Page<Delivery>>> {
+async fn list_notifications(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(query): Params<Query>,
+) -> ApiResult<Json<Page<Delivery>>> {
     let Query { channel, status, alert_id, limit, after } = query;
     let limit = page::limit(limit)?;
     let before = page::cursor::<String>(after.as_deref())?.unwrap_or_else(|| NEWEST.to_owned());

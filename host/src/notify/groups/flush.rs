@@ -107,7 +107,8 @@ fn decide(
     let muted = muted.iter().any(|member| member.status == AlertStatus::Firing);
     let changed = !ended.is_empty() || firing.iter().any(|member| !member.told);
     let repeat = seconds(route.repeat_interval_seconds);
-    let again = firing.iter().any(|member| !member.quiet) && group.last_sent_at.is_some_and(|at| at.plus(repeat) <= now);
+    let again =
+        firing.iter().any(|member| !member.quiet) && group.last_sent_at.is_some_and(|at| at.plus(repeat) <= now);
     let (mut not_before, mut last_sent_at) = (group.not_before, group.last_sent_at);
     let mut tell = None;
     let interval = seconds(route.group_interval_seconds);
@@ -173,7 +174,10 @@ impl Tell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{db::Json, notify::{routing::RouteId, types::Severity}};
+    use crate::{
+        db::Json,
+        notify::{routing::RouteId, types::Severity},
+    };
 
     const T0: i64 = 1_760_000_000_000;
 
@@ -182,8 +186,10 @@ mod tests {
     }
 
     fn route() -> RouteSpec {
-        serde_json::from_str(r#"{"name": "all", "channels": ["ops"], "group_wait_seconds": 0, "repeat_interval_seconds": 600}"#)
-            .unwrap()
+        serde_json::from_str(
+            r#"{"name": "all", "channels": ["ops"], "group_wait_seconds": 0, "repeat_interval_seconds": 600}"#,
+        )
+        .unwrap()
     }
 
     fn group(last_sent_at: Option<i64>) -> Group {

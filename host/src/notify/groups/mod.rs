@@ -47,8 +47,7 @@ pub async fn enter(tx: &mut Tx, notify: &Notify, ids: &Ids, now: Timestamp, aler
             taken = true;
             let labels = route.spec.group_of(alert);
             let id = group_id(&route.route_id, &labels);
-            let gathering =
-                gatherings.entry(id).or_insert_with(|| Gathering { route, labels, alerts: Vec::new() });
+            let gathering = gatherings.entry(id).or_insert_with(|| Gathering { route, labels, alerts: Vec::new() });
             gathering.alerts.push(alert);
             if !route.spec.continues {
                 break;

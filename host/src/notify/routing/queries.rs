@@ -31,7 +31,8 @@ pub(crate) async fn all(on: &mut dyn AsConn) -> Result<Vec<Route>> {
 pub(super) async fn put(tx: &mut Tx, route: &Route) -> Result<()> {
     let Route { route_id, spec, created_at, updated_at } = route;
     let RouteSpec { name, matchers, channels, group_by, .. } = spec;
-    let RouteSpec { group_wait_seconds, group_interval_seconds, repeat_interval_seconds, continues, position, .. } = spec;
+    let RouteSpec { group_wait_seconds, group_interval_seconds, repeat_interval_seconds, continues, position, .. } =
+        spec;
     on_db!(tx, |c| sqlx::query(INSERT)
         .bind(route_id)
         .bind(name)

@@ -26,9 +26,12 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create_route, list_routes))
-        .routes(routes!(get_route, put_route, patch_route, delete_route))
+    OpenApiRouter::new().routes(routes!(create_route, list_routes)).routes(routes!(
+        get_route,
+        put_route,
+        patch_route,
+        delete_route
+    ))
 }
 
 /// Makes a route.
@@ -47,7 +50,11 @@ async fn create_route(who: AlertsWrite, State(app): State<App>, Body(spec): Body
 
 /// Lists routes, in the order in which they are tried.
 #[utoipa::path(get, path = "/routes", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Route>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_routes(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Route>>> {
+async fn list_routes(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(page): Params<PageQuery>,
+) -> ApiResult<Json<Page<Route>>> {
     notify::page_by(app.notify.routes(), &page, |route| (route.spec.position, route.spec.name.clone())).map(Json)
 }
 

@@ -26,17 +26,30 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create_silence, list_silences))
-        .routes(routes!(get_silence, put_silence, patch_silence, delete_silence))
+    OpenApiRouter::new().routes(routes!(create_silence, list_silences)).routes(routes!(
+        get_silence,
+        put_silence,
+        patch_silence,
+        delete_silence
+    ))
 }
 
 /// Makes a silence.
 #[utoipa::path(post, path = "/silences", tag = "alerts", request_body = SilenceSpec, responses((status = 201, body = Silence), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn create_silence(who: AlertsWrite, State(app): State<App>, Body(spec): Body<SilenceSpec>) -> ApiResult<Response> {
+async fn create_silence(
+    who: AlertsWrite,
+    State(app): State<App>,
+    Body(spec): Body<SilenceSpec>,
+) -> ApiResult<Response> {
     spec.faults().finish()?;
     let now = app.clock.now();
-    let silence = Silence { silence_id: SilenceId(app.ids.next()), spec, created_by: who.username.clone(), created_at: now, updated_at: now };
+    let silence = Silence {
+        silence_id: SilenceId(app.ids.next()),
+        spec,
+        created_by: who.username.clone(),
+        created_at: now,
+        updated_at: now,
+    };
     let mut tx = app.db.write().await?;
     queries::put(&mut tx, &silence).await?;
     let mut changes = Changes::by(who.actor());
@@ -47,8 +60,15 @@ async fn create_silence(who: AlertsWrite, State(app): State<App>, Body(spec): Bo
 
 /// Lists silences, those that begin first first.
 #[utoipa::path(get, path = "/silences", tag = "alerts", params(PageQuery), responses((status = 200, body = Page<Silence>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
-async fn list_silences(_: AlertsRead, State(app): State<App>, Params(page): Params<PageQuery>) -> ApiResult<Json<Page<Silence>>> {
-    notify::page_by(app.notify.silences(), &page, |silence| (silence.spec.starts_at.millis(), silence.silence_id.0.clone())).map(Json)
+async fn list_silences(
+    _: AlertsRead,
+    State(app): State<App>,
+    Params(page): Params<PageQuery>,
+) -> ApiResult<Json<Page<Silence>>> {
+    notify::page_by(app.notify.silences(), &page, |silence| {
+        (silence.spec.starts_at.millis(), silence.silence_id.0.clone())
+    })
+    .map(Json)
 }
 
 /// Reads a silence.
