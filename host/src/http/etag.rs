@@ -36,11 +36,6 @@ fn tag(json: &[u8]) -> String {
     format!("\"{}\"", hex::encode(&Sha256::digest(json)[..12]))
 }
 
-/// The tag of a thing, for what shows more than the thing itself.
-pub fn tag_of<T: Serialize>(thing: &T) -> ApiResult<String> {
-    Ok(tag(&serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?))
-}
-
 fn names(list: &str, tag: &str) -> bool {
     list.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == "*" || one == tag)
 }
@@ -71,6 +66,12 @@ impl Conditions {
         let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
         let tag = tag(&json);
         self.answer_json(&tag, json)
+    }
+
+    /// What is `shown` of a thing, with the tag of the thing alone: what else is shown may change without notice. Or 304.
+    pub fn answer_shown<T: Serialize, S: Serialize>(&self, thing: &T, shown: &S) -> ApiResult<Response> {
+        let thing = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        self.answer_as(&tag(&thing), shown)
     }
 
     /// The thing with a tag of its own, which tells less than a hash of it would, or 304.

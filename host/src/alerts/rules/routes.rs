@@ -119,7 +119,7 @@ async fn get_rule(
     conditions: Conditions,
 ) -> ApiResult<Response> {
     let rule = app.alerts.rule(&id).or_not_found("alert rule")?;
-    conditions.answer_as(&etag::tag_of(&*rule)?, &shown(&app, &rule).await?)
+    conditions.answer_shown(&*rule, &shown(&app, &rule).await?)
 }
 
 /// Replaces what is said of a rule. Its alerts go on if it watches the same series.
