@@ -87,7 +87,7 @@ both_databases! {
         receiver.next().await;
         let failed = log(looma, "status=failed").await;
         assert_eq!(failed[0]["attempt"], 1, "{failed:?}");
-        tick(looma, 1000).await;
+        tick(looma, 250).await;
         assert!(receiver.taken().await.is_none());
     }
 
@@ -187,7 +187,7 @@ both_databases! {
         looma::on_db!(&mut tx, |c| sqlx::query(claim).bind(until).execute(c).await.map(drop)).unwrap();
         tx.commit().await.unwrap();
         receiver.answer(200);
-        tick(looma, 30).await;
+        tick(looma, 3).await;
         assert!(receiver.taken().await.is_none(), "it is claimed");
         looma.run_task("notify.release").await;
         tick(looma, 1).await;
