@@ -183,7 +183,7 @@ both_databases! {
         assert!(alerts(looma, "").await.is_empty());
         tick(looma, 40).await;
         assert_eq!(only(looma).await["status"], "firing");
-        tick(looma, 1000).await;
+        tick(looma, 600).await;
         assert_eq!(only(looma).await["status"], "firing");
         sample(looma, "ai-1", 1.0).await;
         tick(looma, 10).await;
