@@ -16,6 +16,7 @@ mod nodes;
 mod notifications;
 mod plugins;
 mod serve;
+mod sources;
 mod services;
 mod statements;
 mod system;
