@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod alerts;
 mod audit;
 mod auth;
+mod channels;
 mod client;
 mod discovery;
 mod examples;
 mod idempotency;
 mod metrics;
 mod nodes;
+mod notifications;
 mod plugins;
 mod serve;
 mod sources;
