@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod agent;
 mod alerts;
 mod audit;
 mod auth;
@@ -16,8 +17,8 @@ mod nodes;
 mod notifications;
 mod plugins;
 mod serve;
-mod sources;
 mod services;
+mod sources;
 mod statements;
 mod system;
 mod tidy;
