@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod audit;
 mod auth;
 mod client;
@@ -10,6 +11,7 @@ mod examples;
 mod idempotency;
 mod metrics;
 mod nodes;
+mod plugins;
 mod serve;
 mod services;
 mod statements;
