@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, system, users};
+use crate::{feed, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug)]
@@ -15,9 +15,10 @@ pub struct Statements {
 
 /// All of them.
 pub fn all() -> Statements {
+    let [talent, talent_sqlite, talent_postgres] = talent::statements();
     Statements {
-        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS].concat(),
-        sqlite: [feed::SQLITE].concat(),
-        postgres: [feed::POSTGRES].concat(),
+        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS, &talent].concat(),
+        sqlite: [feed::SQLITE, &talent_sqlite].concat(),
+        postgres: [feed::POSTGRES, &talent_postgres].concat(),
     }
 }

@@ -5,4 +5,5 @@
 mod auth;
 mod statements;
 mod system;
+mod talent;
 mod tidy;

@@ -1,6 +1,15 @@
-//! Talents, skills, companies, projects, and who fits what.
+//! Talents, skills, companies, projects, and who fits what. It reads from the database; nothing of it is kept in memory.
+//!
+//! Read on in `base` (what the four main things have in common), `talents`, `skills`, `companies`, `projects`,
+//! `text` (dates, addresses).
 
+mod base;
+mod companies;
+mod projects;
 mod routes;
+mod skills;
+mod talents;
+mod text;
 
 use crate::{app::App, db::AsConn, feed::Feed};
 
@@ -11,16 +20,28 @@ pub use routes::routes;
 pub struct Talent;
 
 impl Talent {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
+    /// Lets changes be watched. There is no memory to keep true.
+    pub fn new(feed: &Feed) -> Self {
+        for topic in [talents::TALENTS, skills::SKILLS, companies::COMPANIES, projects::PROJECTS] {
+            feed.on(topic, |_| ());
+        }
         Self
     }
 }
 
-/// Fills memory from the database, as `on` sees it.
+/// Fills memory from the database, as `on` sees it: there is none to fill.
 pub async fn load(_on: &mut dyn AsConn, _own: &Talent) -> anyhow::Result<()> {
     Ok(())
 }
 
 /// Starts what it does by itself.
 pub fn start(_app: &App) {}
+
+/// Its statements that both databases take, and those of SQLite and of PostgreSQL alone.
+pub(crate) fn statements() -> [Vec<(&'static str, &'static str)>; 3] {
+    [
+        [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS].concat(),
+        projects::SQLITE.to_vec(),
+        projects::POSTGRES.to_vec(),
+    ]
+}

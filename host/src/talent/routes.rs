@@ -1,10 +1,15 @@
-//! HTTP of talent.
+//! HTTP of talents and of what belongs to them.
 
 use utoipa_axum::router::OpenApiRouter;
 
+use super::{companies, projects, skills, talents};
 use crate::app::App;
 
-/// The routes of talent.
+/// The routes of talents, skills, companies and projects.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(talents::routes())
+        .merge(skills::routes())
+        .merge(companies::routes())
+        .merge(projects::routes())
 }

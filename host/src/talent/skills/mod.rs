@@ -1,0 +1,67 @@
+//! Skills: what talents can do and projects look for. One that is in use is not deleted.
+
+mod queries;
+mod routes;
+mod types;
+
+use super::{
+    base::{Life, Resource},
+    text::TalentFaults as _,
+};
+use crate::{
+    db::{Result, Tx},
+    feed::Topic,
+    http::{auth::Scope, error::Faults},
+};
+
+pub(super) use queries::STATEMENTS;
+pub(super) use routes::routes;
+pub use types::{Skill, SkillFields, SkillId};
+
+/// Skills: the key of one that changed.
+pub const SKILLS: Topic = Topic { name: "skills", scope: Some(Scope::TalentsRead) };
+
+impl Resource for Skill {
+    type Fields = SkillFields;
+
+    const WHAT: &'static str = "skill";
+    const TOPIC: Topic = SKILLS;
+
+    fn new(key: String, fields: SkillFields, life: Life) -> Self {
+        Self { skill_id: key.into(), fields, life }
+    }
+
+    fn fields(&self) -> &SkillFields {
+        &self.fields
+    }
+
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn check(SkillFields { name, category, description, icon }: &SkillFields) -> Faults {
+        let mut faults = Faults::new();
+        faults.name("/name", name, 200);
+        faults.short("/category", category.as_ref());
+        faults.text("/description", description.as_deref().unwrap_or(""), 10_000);
+        faults.text("/icon", icon.as_deref().unwrap_or(""), 2000);
+        faults
+    }
+
+    async fn rival(&self, tx: &mut Tx) -> Result<Option<String>> {
+        let rival = queries::with_same_name(tx, self).await?;
+        Ok(rival.map(|other| format!("the skill {other} has this name already")))
+    }
+
+    async fn in_use(&self, tx: &mut Tx) -> Result<Option<String>> {
+        let (talents, projects) = queries::uses(tx, &self.skill_id).await?;
+        let used = talents + projects > 0;
+        Ok(used.then(|| {
+            format!("the skill is in use: talents that have it {talents}, projects that want it {projects}; deleted ones count")
+        }))
+    }
+
+    async fn save(&self, tx: &mut Tx) -> Result<()> {
+        queries::save(tx, self).await
+    }
+}
