@@ -64,14 +64,14 @@ both_databases! {
         let admin = looma.admin().await;
         for name in ["b", "a", "B", "é", "中", "A b", "A", "Ab"] {
             looma.advance(Duration::from_secs(1));
-            made(admin, "/skills", json!({"name": format!("{name}!{}", name.len())})).await;
+            made(admin, "/companies", json!({"name": format!("{name}!{}", name.len())})).await;
         }
         let names = |list| column(&list, "name");
         assert_eq!(
-            names(admin.get("/skills?sort=name").await.expect(200)),
+            names(admin.get("/companies?sort=name").await.expect(200)),
             ["A b!3", "A!1", "Ab!2", "B!1", "a!1", "b!1", "é!2", "中!3"].map(str::to_owned).into_iter().collect::<Vec<_>>()
         );
-        let newest = names(admin.get("/skills?sort=-created_at&limit=2").await.expect(200));
+        let newest = names(admin.get("/companies?sort=-created_at&limit=2").await.expect(200));
         assert_eq!(newest, ["Ab!2", "A!1"]);
     }
 
