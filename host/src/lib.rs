@@ -20,15 +20,15 @@ pub mod settings;
 
 pub mod app;
 
-pub mod alerts;
+pub mod users;
 pub mod audit;
+pub mod system;
+pub mod registry;
 pub mod discovery;
 pub mod metrics;
 pub mod notify;
-pub mod registry;
-pub mod system;
+pub mod alerts;
 pub mod talent;
-pub mod users;
 
 pub mod run;
 pub mod statements;

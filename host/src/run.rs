@@ -13,7 +13,7 @@ use crate::{
     db::Db,
     discovery::{self, Discovery},
     feed::{self, Feed},
-    http::{auth::Auth, request::Counts, router},
+    http::{auth::Auth, request::Counts, router, serve},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
     metrics::{self, Metrics},
@@ -63,7 +63,7 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
     let address = listener.local_addr()?;
-    serve(&app, listener);
+    serve::serve(&app.tasks, router::router(app.clone()), listener);
     Ok(Running { app, address })
 }
 
@@ -138,18 +138,6 @@ fn start_tasks(app: &App) {
     alerts::start(app);
     discovery::start(app);
     talent::start(app);
-}
-
-fn serve(app: &App, listener: TcpListener) {
-    let service = router::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let tasks = app.tasks.clone();
-    app.tasks.detach("http", async move {
-        let stopping = tasks.clone();
-        let served = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.stopping().await });
-        if let Err(error) = served.await {
-            tracing::error!(%error, "could not serve");
-        }
-    });
 }
 
 impl Running {

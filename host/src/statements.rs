@@ -1,9 +1,9 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{feed, system, talent, users};
+use crate::{db, feed, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Statements {
     /// One text for both.
     pub both: Vec<(&'static str, &'static str)>,
@@ -15,10 +15,19 @@ pub struct Statements {
 
 /// All of them.
 pub fn all() -> Statements {
-    let [talent, talent_sqlite, talent_postgres] = talent::statements();
-    Statements {
-        both: [feed::STATEMENTS, system::STATEMENTS, users::STATEMENTS, users::SESSION_STATEMENTS, &talent].concat(),
-        sqlite: [feed::SQLITE, &talent_sqlite].concat(),
-        postgres: [feed::POSTGRES, &talent_postgres].concat(),
-    }
+    let mut all = Statements::default();
+    all.both.extend(db::lease::LEASE_STATEMENTS);
+    all.both.extend(feed::STATEMENTS);
+    all.sqlite.extend(feed::SQLITE);
+    all.postgres.extend(feed::POSTGRES);
+    all.both.extend(system::STATEMENTS);
+    all.both.extend(users::STATEMENTS);
+    all.sqlite.extend(users::SQLITE);
+    all.postgres.extend(users::POSTGRES);
+    all.both.extend(users::SESSION_STATEMENTS);
+    let [both, sqlite, postgres] = talent::statements();
+    all.both.extend(both);
+    all.sqlite.extend(sqlite);
+    all.postgres.extend(postgres);
+    all
 }

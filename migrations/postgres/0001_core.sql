@@ -56,13 +56,6 @@ CREATE TABLE user_sessions (
 );
 CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
 
-CREATE TABLE user_permissions (
-    user_id    TEXT    NOT NULL REFERENCES cluster_users (user_id) ON DELETE CASCADE,
-    permission TEXT    NOT NULL,
-    created_at TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (user_id, permission)
-);
-
 CREATE TABLE api_tokens (
     token_id     TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
     name         TEXT    NOT NULL,

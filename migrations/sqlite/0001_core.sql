@@ -56,13 +56,6 @@ CREATE TABLE user_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
 
-CREATE TABLE user_permissions (
-    user_id    TEXT    NOT NULL REFERENCES cluster_users (user_id) ON DELETE CASCADE,
-    permission TEXT    NOT NULL,
-    created_at INTEGER NOT NULL,
-    PRIMARY KEY (user_id, permission)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE api_tokens (
     token_id     TEXT    NOT NULL PRIMARY KEY,
     name         TEXT    NOT NULL,

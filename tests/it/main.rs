@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auth;
+mod examples;
+mod serve;
 mod statements;
 mod system;
 mod talent;
 mod tidy;
+mod users;

@@ -80,13 +80,28 @@ impl Client {
 
     /// Sends a request that `request` began.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// As `send`; `None` when the server is gone.
+    async fn try_send(&self, request: reqwest::RequestBuilder) -> Option<Answer> {
         let request = request.build().expect("the request is whole");
         let asked = format!("{} {}", request.method(), request.url());
-        let response = self.http.execute(request).await.unwrap_or_else(|error| panic!("{asked}: {error:?}"));
+        let response = self.http.execute(request).await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.expect("the answer ends").to_vec();
+        let bytes = response.bytes().await.ok()?.to_vec();
         let json = serde_json::from_slice(&bytes).unwrap_or_default();
-        Answer { status, headers, bytes, json, asked }
+        Some(Answer { status, headers, bytes, json, asked })
+    }
+
+    /// `GET`; `None` when the server is gone before it has answered.
+    pub async fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_send(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` with a JSON body; `None` when the server is gone before it has answered.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
+        self.try_send(self.request(Method::POST, path).json(body)).await
     }
 
     /// `GET`.

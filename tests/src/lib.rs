@@ -4,12 +4,19 @@
 //! Looma; only the clock is the test's own.
 
 mod client;
+pub mod load;
 mod postgres;
+mod process;
+mod receiver;
 mod server;
+mod workspace;
 
 pub use client::{Answer, Client};
 pub use postgres::available as postgres_available;
+pub use process::Process;
+pub use receiver::{Received, Receiver};
 pub use server::{ADMIN_PASSWORD, Store, TestServer};
+pub use workspace::{Workspace, bundled, root};
 
 /// Declares tests that run on both databases. Each function takes a `TestServer` and is its own claim.
 ///
@@ -41,4 +48,18 @@ macro_rules! both_databases {
             }
         }
     )+};
+}
+
+/// Asks again and again until there is an answer, for what a process does by itself; fails after 60 s.
+pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let patience = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    });
+    patience.await.unwrap_or_else(|_| panic!("in 60 s there was no {what}"))
 }

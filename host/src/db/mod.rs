@@ -7,6 +7,7 @@
 //! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `group_commit` (many small writes at once).
 
 mod group_commit;
+pub mod lease;
 mod migrate;
 mod postgres;
 mod sqlite;

@@ -2,11 +2,12 @@
 //!
 //! Only `router` names the domains: it is the whole API on one page, and stands two floors up.
 
+pub mod error;
 pub mod auth;
 pub mod body;
-pub mod error;
 pub mod etag;
-pub mod openapi;
 pub mod page;
+pub mod openapi;
 pub mod request;
+pub mod serve;
 pub mod router;

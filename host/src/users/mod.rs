@@ -3,8 +3,9 @@
 //! What `http::auth` checks with each request is memory, kept true from here by way of the feed: a role that is taken away
 //! counts with the next request, on every replica. No secret is ever stored or put on the feed, only what proves it.
 //!
-//! Read on in `types`, `password`, `queries`, `sessions` (sign-in), `routes`.
+//! Read on in `types`, `password`, `queries`, `order` (of a list), `sessions` (sign-in), `routes`.
 
+mod order;
 mod password;
 mod queries;
 mod routes;
@@ -25,7 +26,7 @@ use crate::{
     ids::{Ids, RequestId, UserId},
 };
 
-pub(crate) use queries::STATEMENTS;
+pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
 pub use routes::routes;
 pub(crate) use sessions::STATEMENTS as SESSION_STATEMENTS;
 pub use types::{User, UserStatus};
@@ -54,6 +55,20 @@ impl Users {
             limit: Arc::new(sessions::LoginLimit::new(clock.clone(), failures)),
             decoy: password::hash(&ids.secret::<16>(), &ids.random())?.into(),
         })
+    }
+}
+
+impl Users {
+    /// Whether `password` is the one that `hash` was made of. Waits for its turn.
+    async fn verify(&self, password: String, hash: String) -> anyhow::Result<bool> {
+        let _turn = self.hashers.acquire().await?;
+        tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await?
+    }
+
+    /// Hashes a password. Waits for its turn.
+    async fn hash(&self, password: String, salt: [u8; 16]) -> anyhow::Result<String> {
+        let _turn = self.hashers.acquire().await?;
+        tokio::task::spawn_blocking(move || password::hash(&password, &salt)).await?
     }
 }
 

@@ -8,6 +8,8 @@ use argon2::{
 
 /// The shortest password that is taken.
 pub const SHORTEST: usize = 12;
+/// The longest.
+pub const LONGEST: usize = 1024;
 
 fn hasher() -> anyhow::Result<Argon2<'static>> {
     let params = Params::new(19_456, 2, 1, None).map_err(|error| anyhow!("{error}"))?;

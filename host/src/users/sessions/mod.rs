@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use crate::{
     app::App,
     clock::Timestamp,
-    db::{AsConn, Result},
+    db::{AsConn, Result, Tx},
     feed::{Change, Changes, Op},
     http::auth::Auth,
     ids::{SessionId, UserId},
@@ -30,6 +30,19 @@ use types::Session;
 pub(super) async fn all(on: &mut dyn AsConn) -> Result<HashMap<SessionId, (UserId, Timestamp)>> {
     let sessions = queries::all(on).await?;
     Ok(sessions.into_iter().map(|s| (s.session_id, (s.user_id, s.expires_at))).collect())
+}
+
+/// Ends the sessions of a user, all but `kept`.
+pub(super) async fn end_of_user(
+    tx: &mut Tx,
+    changes: &mut Changes,
+    user: &UserId,
+    kept: Option<&SessionId>,
+) -> Result<()> {
+    for ended in queries::delete_of_user(tx, user, kept.map_or("", SessionId::as_str)).await? {
+        changes.delete_quietly(SESSIONS, ended.0);
+    }
+    Ok(())
 }
 
 /// Deletes sessions that have run out.

@@ -22,6 +22,7 @@ statements! { STATEMENTS:
     ROTATE = concat!("UPDATE user_sessions SET generation = generation + 1, session_token = $3, expires_at = $4, updated_at = $5 \
         WHERE session_id = $1 AND generation = $2 RETURNING ", columns!());
     DELETE = concat!("DELETE FROM user_sessions WHERE session_id = $1 RETURNING ", columns!());
+    DELETE_OF_USER = "DELETE FROM user_sessions WHERE user_id = $1 AND session_id <> $2 RETURNING session_id";
     DELETE_EXPIRED = concat!("DELETE FROM user_sessions WHERE expires_at <= $1 RETURNING ", columns!());
 }
 
@@ -74,6 +75,11 @@ pub(super) async fn rotate(
 
 pub(super) async fn delete(tx: &mut Tx, id: &SessionId) -> Result<Option<Session>> {
     on_db!(tx, |c| sqlx::query_as(DELETE).bind(id).fetch_optional(c).await)
+}
+
+/// Deletes the sessions of a user, all but `kept`, and gives the keys of those that were there.
+pub(super) async fn delete_of_user(tx: &mut Tx, id: &UserId, kept: &str) -> Result<Vec<SessionId>> {
+    on_db!(tx, |c| sqlx::query_scalar(DELETE_OF_USER).bind(id).bind(kept).fetch_all(c).await)
 }
 
 pub(super) async fn delete_expired(tx: &mut Tx, now: Timestamp) -> Result<Vec<Session>> {

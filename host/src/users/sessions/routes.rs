@@ -22,8 +22,10 @@ use crate::{
         page::Page,
     },
     ids::{SessionId, UserId},
-    users::{User, UserStatus, password, queries as users},
+    users::{User, UserStatus, queries as users},
 };
+
+const WRONG: ApiError = ApiError::Unauthorized("the name or the password is not right");
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -43,9 +45,9 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
         return Err(ApiError::TooManyRequests(seconds));
     }
     let found = users::password_of(&mut app.db.read().await?, &username).await?;
-    let Some(user) = verified(&app, found, password).await? else {
+    let Some((user, hash)) = verified(&app, found, password).await? else {
         app.users.limit.failed(&username, source.address);
-        return Err(ApiError::Unauthorized("the name or the password is not right"));
+        return Err(WRONG);
     };
     let now = app.clock.now();
     let session = Session {
@@ -59,8 +61,11 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
     };
     let refresh_token = token::make(app.auth.key(), &session.session_id, 1);
     let mut tx = app.db.write().await?;
+    // Before the session: whoever changes the password or the status waits for this row, and then ends this session too.
+    if !users::set_last_login(&mut tx, &user.user_id, now, &hash).await? {
+        return Err(WRONG);
+    }
     queries::insert(&mut tx, &session, &fingerprint(&refresh_token)).await?;
-    users::set_last_login(&mut tx, &user.user_id, now).await?;
     let name = format!("user:{}", user.user_id);
     let mut changes = Changes::by(Actor { name, source: session.source.clone(), request: source.request });
     changes.put_quietly(SESSIONS, session.session_id.0.clone(), &session);
@@ -69,13 +74,11 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
     tokens(&app, &session, refresh_token)
 }
 
-/// The user, if the password is right and may be used; it takes as long when the name is not known.
-async fn verified(app: &App, found: Option<(User, String)>, password: String) -> ApiResult<Option<User>> {
-    let (user, hash) = found.map_or((None, app.users.decoy.to_string()), |(user, hash)| (Some(user), hash));
-    let _turn = app.users.hashers.acquire().await.map_err(|error| ApiError::Internal(error.into()))?;
-    let right = tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await;
-    let right = right.map_err(|error| ApiError::Internal(error.into()))??;
-    Ok(user.filter(|user| right && user.status == UserStatus::Active))
+/// The user and the hash, if the password is right and may be used; it takes as long when the name is not known.
+async fn verified(app: &App, found: Option<(User, String)>, password: String) -> ApiResult<Option<(User, String)>> {
+    let hash = found.as_ref().map_or(&*app.users.decoy, |(_, hash)| hash).to_owned();
+    let right = app.users.verify(password, hash).await?;
+    Ok(found.filter(|(user, _)| right && user.status == UserStatus::Active))
 }
 
 /// Changes a refresh token, which is good once, for new tokens. A second use ends the session.

@@ -1,0 +1,27 @@
+//! Leases: which replica does a piece of periodic work. One holds it, and may renew it; another takes it when it has run out.
+
+use crate::{
+    clock::Timestamp,
+    db::{Result, Tx},
+    ids::ReplicaId,
+    on_db, statements,
+};
+
+statements! { LEASE_STATEMENTS:
+    TAKE = "INSERT INTO task_leases (task_name, replica_id, expires_at) VALUES ($1, $2, $3) \
+        ON CONFLICT (task_name) DO UPDATE SET replica_id = excluded.replica_id, expires_at = excluded.expires_at \
+        WHERE task_leases.replica_id = excluded.replica_id OR task_leases.expires_at <= $4 \
+        RETURNING task_name";
+}
+
+/// Takes or renews the lease of `task` until `until`; false while another replica holds it.
+pub async fn take(tx: &mut Tx, task: &str, replica: &ReplicaId, until: Timestamp, now: Timestamp) -> Result<bool> {
+    let taken: Option<String> = on_db!(tx, |c| sqlx::query_scalar(TAKE)
+        .bind(task)
+        .bind(replica)
+        .bind(until)
+        .bind(now)
+        .fetch_optional(c)
+        .await)?;
+    Ok(taken.is_some())
+}
