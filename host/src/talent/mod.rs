@@ -1,15 +1,16 @@
 //! Talents, skills, companies, projects, and who fits what. It reads from the database; nothing of it is kept in memory.
 //!
 //! Read on in `base` (what the four main things have in common), `talents`, `skills`, `companies`, `projects`,
-//! `text` (dates, addresses).
+//! `parts` (what belongs to one talent), `text` (dates, addresses).
 
 mod base;
-mod companies;
-mod projects;
+pub mod companies;
+mod parts;
+pub mod projects;
 mod routes;
-mod skills;
-mod talents;
-mod text;
+pub mod skills;
+pub mod talents;
+pub mod text;
 
 use crate::{app::App, db::AsConn, feed::Feed};
 
@@ -40,7 +41,8 @@ pub fn start(_app: &App) {}
 /// Its statements that both databases take, and those of SQLite and of PostgreSQL alone.
 pub(crate) fn statements() -> [Vec<(&'static str, &'static str)>; 3] {
     [
-        [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS].concat(),
+        [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS, &parts::statements()]
+            .concat(),
         projects::SQLITE.to_vec(),
         projects::POSTGRES.to_vec(),
     ]

@@ -2,7 +2,7 @@
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{companies, projects, skills, talents};
+use super::{companies, parts, projects, skills, talents};
 use crate::app::App;
 
 /// The routes of talents, skills, companies and projects.
@@ -12,4 +12,5 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(skills::routes())
         .merge(companies::routes())
         .merge(projects::routes())
+        .merge(parts::routes())
 }

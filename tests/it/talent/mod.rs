@@ -1,6 +1,7 @@
 //! Talents, skills, companies, projects, and what belongs to them.
 
 mod lists;
+mod parts;
 mod resources;
 
 use looma_tests::Client;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One filter: the field that a caller named, the condition it stands for (`{}` is the value), and the value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     /// The field.
     pub field: &'static str,
@@ -83,7 +83,7 @@ pub trait ListQuery: Send {
 
 /// Declares the query string of a list: each field is a filter, and the text is its condition.
 macro_rules! list_query {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $condition:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident $(with $deleted:ident)? { $($(#[$field_meta:meta])* $field:ident: $type:ty = $condition:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
         #[serde(deny_unknown_fields)]
@@ -95,24 +95,28 @@ macro_rules! list_query {
             pub after: Option<String>,
             /// `field,-field`; in the order of creation when absent.
             pub sort: Option<String>,
-            /// `true` shows those that were deleted, instead of the others.
-            pub deleted: Option<bool>,
+            $(
+                /// `true` shows those that were deleted, instead of the others.
+                pub $deleted: Option<bool>,
+            )?
             $($(#[$field_meta])* pub $field: Option<$type>,)*
         }
 
         impl $crate::talent::base::list::ListQuery for $name {
             fn deleted(&self) -> bool {
-                self.deleted.unwrap_or(false)
+                false $(|| self.$deleted.unwrap_or(false))?
             }
 
             fn asked(self) -> $crate::talent::base::list::Asked {
-                let Self { limit, after, sort, deleted: _, $($field),* } = self;
-                let filters = [$($field.map(|value: $type| $crate::talent::base::list::Filter {
-                    field: stringify!($field),
-                    condition: $condition,
-                    value: value.to_string(),
+                let Self { limit, after, sort, $($field,)* $($deleted: _)? } = self;
+                let filters: &[Option<$crate::talent::base::list::Filter>] = &[$($field.map(|value: $type| {
+                    $crate::talent::base::list::Filter {
+                        field: stringify!($field),
+                        condition: $condition,
+                        value: value.to_string(),
+                    }
                 })),*];
-                $crate::talent::base::list::Asked { limit, after, sort, filters: filters.into_iter().flatten().collect() }
+                $crate::talent::base::list::Asked { limit, after, sort, filters: filters.iter().flatten().cloned().collect() }
             }
         }
     };

@@ -223,6 +223,11 @@ pub async fn missing(
     Ok(faults)
 }
 
+/// Whether a row of `table` is there and not deleted; it stays so until the transaction ends.
+pub async fn is_there(tx: &mut Tx, table: &'static str, column: &'static str, key: &str) -> db::Result<bool> {
+    Ok(!queries::present(tx, table, column, &[key]).await?.is_empty())
+}
+
 /// Declares a main thing around what a caller writes of it.
 macro_rules! resource {
     ($(#[$meta:meta])* $name:ident { $key:ident: $id:ident, $fields:ident } from $select:expr) => {

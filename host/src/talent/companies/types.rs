@@ -37,7 +37,7 @@ resource! {
 
 list_query! {
     /// Which companies to list.
-    CompanyQuery {
+    CompanyQuery with deleted {
         /// The name.
         name: String = "name = {}",
         /// What they do.

@@ -95,7 +95,7 @@ resource! {
 
 list_query! {
     /// Which projects to list.
-    ProjectQuery {
+    ProjectQuery with deleted {
         /// The name.
         name: String = "name = {}",
         /// How far they are.

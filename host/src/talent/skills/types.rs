@@ -38,7 +38,7 @@ resource! {
 
 list_query! {
     /// Which skills to list.
-    SkillQuery {
+    SkillQuery with deleted {
         /// The name, whatever its case.
         name: Folded = "name_key = {}",
         /// What they are a kind of.

@@ -67,7 +67,7 @@ resource! {
 
 list_query! {
     /// Which talents to list.
-    TalentQuery {
+    TalentQuery with deleted {
         /// The name.
         name: String = "name = {}",
         /// The address of mail, whatever its case.
