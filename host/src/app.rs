@@ -4,7 +4,6 @@ use axum::extract::FromRef;
 
 use crate::{
     alerts::Alerts,
-    audit::Audit,
     clock::Clock,
     db::Db,
     discovery::Discovery,
@@ -55,6 +54,4 @@ pub struct App {
     pub discovery: Discovery,
     /// Talents.
     pub talent: Talent,
-    /// Who changed what.
-    pub audit: Audit,
 }

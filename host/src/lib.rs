@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! 1  clock, ids                                                                 no I/O
-//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   settings   lifecycle
+//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
 //!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
-//! 5  cli, main
+//! 5  kit, cli, main
 //! ```
 
 pub mod clock;
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod db;
 pub mod feed;
 pub mod http;
+pub mod wasm;
 pub mod lifecycle;
 pub mod settings;
 
@@ -23,6 +24,7 @@ pub mod app;
 pub mod users;
 pub mod audit;
 pub mod system;
+pub mod plugins;
 pub mod registry;
 pub mod discovery;
 pub mod metrics;
@@ -33,4 +35,5 @@ pub mod talent;
 pub mod run;
 pub mod statements;
 
+pub mod kit;
 pub mod cli;

@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use crate::{
     alerts::{self, Alerts},
     app::App,
-    audit::Audit,
     clock::Clock,
     db::Db,
     discovery::{self, Discovery},
@@ -21,7 +20,7 @@ use crate::{
     registry::{self, Registry},
     settings::{self, Settings, files},
     system,
-    talent::{self, Talent},
+    talent::Talent,
     users::{self, Users},
 };
 
@@ -77,19 +76,18 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     Ok(App {
-        settings: Arc::new(settings),
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
-        clock,
         ids,
         replica,
         registry: Registry::new(&feed),
-        metrics: Metrics::new(&feed),
+        metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
         talent: Talent::new(&feed),
-        audit: Audit::new(&feed),
+        settings: Arc::new(settings),
+        clock,
         db,
         feed,
         auth,
@@ -107,7 +105,6 @@ async fn load(app: &App) -> anyhow::Result<()> {
     notify::load(&mut moment, &app.notify).await?;
     alerts::load(&mut moment, &app.alerts).await?;
     discovery::load(&mut moment, &app.discovery).await?;
-    talent::load(&mut moment, &app.talent).await?;
     app.feed.start(revision).await;
     Ok(())
 }
@@ -137,7 +134,6 @@ fn start_tasks(app: &App) {
     notify::start(app);
     alerts::start(app);
     discovery::start(app);
-    talent::start(app);
 }
 
 impl Running {

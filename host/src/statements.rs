@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{db, feed, system, talent, users};
+use crate::{audit, db, feed, metrics, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -25,6 +25,11 @@ pub fn all() -> Statements {
     all.sqlite.extend(users::SQLITE);
     all.postgres.extend(users::POSTGRES);
     all.both.extend(users::SESSION_STATEMENTS);
+    all.both.extend(audit::STATEMENTS);
+    all.both.extend(users::TOKEN_STATEMENTS);
+    all.postgres.extend(metrics::POSTGRES);
+    all.sqlite.extend(metrics::SQLITE);
+    all.both.extend(metrics::STATEMENTS);
     let [both, sqlite, postgres] = talent::statements();
     all.both.extend(both);
     all.sqlite.extend(sqlite);

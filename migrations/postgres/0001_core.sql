@@ -82,7 +82,9 @@ CREATE TABLE audit_logs (
     created_at    TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX audit_logs_by_time ON audit_logs (created_at, audit_id);
-CREATE INDEX audit_logs_by_resource ON audit_logs (resource_type, resource_id, created_at);
+CREATE INDEX audit_logs_by_resource ON audit_logs (resource_type, resource_id, created_at, audit_id);
+CREATE INDEX audit_logs_by_actor ON audit_logs (actor, created_at, audit_id);
+CREATE INDEX audit_logs_by_request ON audit_logs (request_id);
 
 CREATE TABLE idempotency_keys (
     key_hash   TEXT COLLATE "C"    NOT NULL PRIMARY KEY, -- SHA-256 of caller, path and key

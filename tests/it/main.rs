@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod auth;
 mod examples;
+mod metrics;
 mod serve;
 mod statements;
 mod system;
 mod talent;
 mod tidy;
+mod tokens;
 mod users;

@@ -1,26 +1,10 @@
-//! Who changed what, to be read.
+//! Who changed what, to be read. The rows are written with the changes themselves, by the feed; nothing changes them, and
+//! no request but a read ever comes here.
 
+mod queries;
 mod routes;
+mod types;
 
-use crate::{app::App, db::AsConn, feed::Feed};
-
+pub(crate) use queries::STATEMENTS;
 pub use routes::routes;
-
-/// The audit. Clones share it.
-#[derive(Clone, Default)]
-pub struct Audit;
-
-impl Audit {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
-        Self
-    }
-}
-
-/// Fills memory from the database, as `on` sees it.
-pub async fn load(_on: &mut dyn AsConn, _own: &Audit) -> anyhow::Result<()> {
-    Ok(())
-}
-
-/// Starts what it does by itself.
-pub fn start(_app: &App) {}
+pub use types::AuditLog;

@@ -51,5 +51,7 @@ impl Dev {
 fn workspace(asked: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
     let found = asked.or_else(built_from).filter(|folder| folder.join("plugins").is_dir());
-    found.context("there is no folder `plugins` with sources here: name the workspace with --workspace, or use `looma serve`")
+    found.context(
+        "there is no folder `plugins` with sources here: name the workspace with --workspace, or use `looma serve`",
+    )
 }

@@ -1,11 +1,14 @@
 //! The command line: a file a subcommand.
 
+mod dev;
 mod openapi;
 mod serve;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use crate::wasm::compile;
 
 /// A control plane in one binary.
 #[derive(Parser)]
@@ -19,8 +22,16 @@ struct Arguments {
 enum Command {
     /// Runs a server.
     Serve(serve::Serve),
+    /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
+    Dev(dev::Dev),
     /// Prints the OpenAPI document.
     Openapi,
+    /// Compiles a component in a process of its own; a server calls it.
+    #[command(hide = true, name = compile::SUBCOMMAND)]
+    CompileComponent {
+        #[arg(num_args = 0..)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Does what the command line says. Exit codes: 0 done, 1 failed, 2 wrong use.
@@ -28,6 +39,8 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(serve) => serve.run(),
+        Command::Dev(dev) => dev.run(),
+        Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };
     match done {

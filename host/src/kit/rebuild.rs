@@ -60,7 +60,8 @@ fn report(what: &str, built: anyhow::Result<()>) {
 fn plugin_of(root: &Path, path: &Path) -> Option<String> {
     let below = path.strip_prefix(root).ok()?;
     let extension = path.extension()?.to_str()?;
-    let source = ["rs", "toml", "json", "wit"].contains(&extension) && !below.components().any(|c| c.as_os_str() == "target");
+    let source =
+        ["rs", "toml", "json", "wit"].contains(&extension) && !below.components().any(|c| c.as_os_str() == "target");
     let name = below.components().next()?.as_os_str().to_str()?;
     source.then(|| name.to_owned())
 }

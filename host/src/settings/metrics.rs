@@ -1,5 +1,7 @@
 //! Samples.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// `[metrics]`.
@@ -23,10 +25,26 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// How long samples are kept.
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retention_hours) * 3600)
+    }
+
+    /// How much of each series stays in memory.
+    pub fn recent(&self) -> Duration {
+        Duration::from_secs(u64::from(self.recent_seconds))
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self { retention_hours: 0, .. } => Err("metrics.retention_hours must be at least 1".to_owned()),
             Self { recent_seconds: ..60, .. } => Err("metrics.recent_seconds must be at least 60".to_owned()),
+            Self { max_series_per_service: 0, .. } => {
+                Err("metrics.max_series_per_service must be at least 1".to_owned())
+            }
+            _ if self.recent() > self.retention() => {
+                Err("metrics.recent_seconds must not be longer than metrics.retention_hours".to_owned())
+            }
             _ => Ok(()),
         }
     }

@@ -94,5 +94,14 @@ async fn metrics(State(app): State<App>, request: Request) -> ApiResult<Response
     for task in app.tasks.list() {
         let _ = writeln!(out, "looma_task_runs_total{{task=\"{}\"}} {}", task.name, task.runs);
     }
+    let samples = app.metrics.counts();
+    for (name, kind, help, value) in [
+        ("looma_series", "gauge", "Series that are known.", samples.series),
+        ("looma_points_in_memory", "gauge", "Points in memory.", samples.points),
+        ("looma_samples_accepted_total", "counter", "Samples taken.", samples.accepted),
+        ("looma_samples_refused_total", "counter", "Samples refused.", samples.refused),
+    ] {
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
     Ok(([("content-type", "text/plain; version=0.0.4")], out).into_response())
 }

@@ -12,7 +12,8 @@ pub mod skills;
 pub mod talents;
 pub mod text;
 
-use crate::{app::App, db::AsConn, feed::Feed};
+use self::base::Kept as _;
+use crate::feed::Feed;
 
 pub use routes::routes;
 
@@ -23,20 +24,13 @@ pub struct Talent;
 impl Talent {
     /// Lets changes be watched. There is no memory to keep true.
     pub fn new(feed: &Feed) -> Self {
-        for topic in [talents::TALENTS, skills::SKILLS, companies::COMPANIES, projects::PROJECTS] {
+        for topic in [talents::Talent::TOPIC, skills::Skill::TOPIC, companies::Company::TOPIC, projects::Project::TOPIC]
+        {
             feed.on(topic, |_| ());
         }
         Self
     }
 }
-
-/// Fills memory from the database, as `on` sees it: there is none to fill.
-pub async fn load(_on: &mut dyn AsConn, _own: &Talent) -> anyhow::Result<()> {
-    Ok(())
-}
-
-/// Starts what it does by itself.
-pub fn start(_app: &App) {}
 
 /// Its statements that both databases take, and those of SQLite and of PostgreSQL alone.
 pub(crate) fn statements() -> [Vec<(&'static str, &'static str)>; 3] {

@@ -3,13 +3,14 @@
 //! What `http::auth` checks with each request is memory, kept true from here by way of the feed: a role that is taken away
 //! counts with the next request, on every replica. No secret is ever stored or put on the feed, only what proves it.
 //!
-//! Read on in `types`, `password`, `queries`, `order` (of a list), `sessions` (sign-in), `routes`.
+//! Read on in `types`, `password`, `queries`, `order` (of a list), `sessions` (sign-in), `tokens`, `routes`.
 
 mod order;
 mod password;
 mod queries;
 mod routes;
 mod sessions;
+mod tokens;
 mod types;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ use crate::{
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
 pub use routes::routes;
 pub(crate) use sessions::STATEMENTS as SESSION_STATEMENTS;
+pub(crate) use tokens::STATEMENTS as TOKEN_STATEMENTS;
 pub use types::{User, UserStatus};
 
 /// How many passwords are hashed at a time: each takes 19 MiB and a core.
@@ -50,6 +52,8 @@ impl Users {
         feed.on(types::USERS, move |change| apply_user(&users, change));
         let sessions = auth.clone();
         feed.on(sessions::SESSIONS, move |change| sessions::apply(&sessions, change));
+        let tokens = auth.clone();
+        feed.on(tokens::TOKENS, move |change| tokens::apply(&tokens, change));
         Ok(Self {
             hashers: Arc::new(Semaphore::new(HASHERS)),
             limit: Arc::new(sessions::LoginLimit::new(clock.clone(), failures)),
@@ -76,9 +80,11 @@ impl Users {
 pub async fn load(on: &mut dyn AsConn, auth: &Auth) -> anyhow::Result<()> {
     let users = queries::all(on).await?;
     let sessions = sessions::all(on).await?;
+    let tokens = tokens::all(on).await?;
     auth.update(|known| {
         known.users = users.into_iter().map(|user| (user.user_id.clone(), known_user(&user))).collect();
         known.sessions = sessions;
+        known.tokens = tokens;
     });
     Ok(())
 }
@@ -88,7 +94,10 @@ pub fn start(app: &App) {
     let own = app.clone();
     app.tasks.every("users.prune", Duration::from_secs(600), move || {
         let app = own.clone();
-        async move { sessions::prune(&app).await }
+        async move {
+            sessions::prune(&app).await?;
+            tokens::prune(&app).await
+        }
     });
 }
 

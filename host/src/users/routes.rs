@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     order, queries,
     queries::Locked,
-    sessions,
+    sessions, tokens,
     types::{NewPassword, NewUser, Permissions, USERS, User, UserQuery, UserStatus, WritableUser},
 };
 use crate::{
@@ -32,6 +32,7 @@ use crate::{
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(sessions::routes())
+        .merge(tokens::routes())
         .routes(routes!(list, create))
         .routes(routes!(read, update, remove))
         .routes(routes!(set_password))

@@ -36,8 +36,8 @@ pub struct Life {
     pub updated_at: Timestamp,
 }
 
-/// One of the main things.
-pub trait Resource: Listed + Clone + Serialize + Sync {
+/// One of the main things, as `resource!` declares it.
+pub trait Kept: Listed + Clone + Serialize + Sync {
     /// What a caller writes of it.
     type Fields: Clone + Serialize + DeserializeOwned + ToSchema + Send + Sync;
 
@@ -52,7 +52,10 @@ pub trait Resource: Listed + Clone + Serialize + Sync {
     fn fields(&self) -> &Self::Fields;
     /// Times and deletion.
     fn life(&self) -> &Life;
+}
 
+/// The rules of one of the main things.
+pub trait Resource: Kept {
     /// What is wrong with it by itself.
     fn check(fields: &Self::Fields) -> Faults;
     /// What it refers to and is not there; what is there stays so until the transaction ends.
@@ -230,7 +233,7 @@ pub async fn is_there(tx: &mut Tx, table: &'static str, column: &'static str, ke
 
 /// Declares a main thing around what a caller writes of it.
 macro_rules! resource {
-    ($(#[$meta:meta])* $name:ident { $key:ident: $id:ident, $fields:ident } from $select:expr) => {
+    ($(#[$meta:meta])* $name:ident { $key:ident: $id:ident, $fields:ident }, $what:literal in $topic:literal, $select:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema, sqlx::FromRow)]
         pub struct $name {
@@ -244,6 +247,26 @@ macro_rules! resource {
             #[serde(flatten)]
             #[sqlx(flatten)]
             pub life: $crate::talent::base::Life,
+        }
+
+        impl $crate::talent::base::Kept for $name {
+            type Fields = $fields;
+
+            const WHAT: &'static str = $what;
+            const TOPIC: $crate::feed::Topic =
+                $crate::feed::Topic { name: $topic, scope: Some($crate::http::auth::Scope::TalentsRead) };
+
+            fn new(key: String, fields: $fields, life: $crate::talent::base::Life) -> Self {
+                Self { $key: key.into(), fields, life }
+            }
+
+            fn fields(&self) -> &$fields {
+                &self.fields
+            }
+
+            fn life(&self) -> &$crate::talent::base::Life {
+                &self.life
+            }
         }
 
         impl $crate::talent::base::queries::Listed for $name {

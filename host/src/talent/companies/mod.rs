@@ -4,41 +4,17 @@ mod queries;
 mod routes;
 mod types;
 
-use super::{
-    base::{Life, Resource},
-    text::TalentFaults as _,
-};
+use super::{base::Resource, text::TalentFaults as _};
 use crate::{
     db::{Result, Tx},
-    feed::Topic,
-    http::{auth::Scope, error::Faults},
+    http::error::Faults,
 };
 
 pub(super) use queries::STATEMENTS;
 pub(super) use routes::routes;
 pub use types::{Company, CompanyFields, CompanyId};
 
-/// Companies: the key of one that changed.
-pub const COMPANIES: Topic = Topic { name: "companies", scope: Some(Scope::TalentsRead) };
-
 impl Resource for Company {
-    type Fields = CompanyFields;
-
-    const WHAT: &'static str = "company";
-    const TOPIC: Topic = COMPANIES;
-
-    fn new(key: String, fields: CompanyFields, life: Life) -> Self {
-        Self { company_id: key.into(), fields, life }
-    }
-
-    fn fields(&self) -> &CompanyFields {
-        &self.fields
-    }
-
-    fn life(&self) -> &Life {
-        &self.life
-    }
-
     fn check(CompanyFields { name, industry, size, location, website }: &CompanyFields) -> Faults {
         let mut faults = Faults::new();
         faults.name("/name", name, 200);

@@ -31,7 +31,7 @@ pub struct CompanyFields {
 
 resource! {
     /// Somebody who gives work.
-    Company { company_id: CompanyId, CompanyFields } from "SELECT company_id, name, industry, size, location, website, \
+    Company { company_id: CompanyId, CompanyFields }, "company" in "companies", "SELECT company_id, name, industry, size, location, website, \
         is_deleted, created_at, updated_at FROM companies"
 }
 

@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 
 use super::{
     base::{
-        self,
+        self, Kept as _,
         list::{self, Filter, ListQuery},
         queries::Listed,
     },
-    talents::{TALENTS, Talent, TalentId},
+    talents::{Talent, TalentId},
 };
 use crate::{
     app::App,
@@ -214,7 +214,7 @@ async fn commit<P: Part>(
     let mut changes = Changes::by(actor);
     let PartKey { talent_id, key } = at;
     changes.audit(P::TABLE, &format!("{talent_id}/{key}"), action, json(before)?, json(after)?);
-    changes.put_quietly(TALENTS, talent_id.as_str(), &json!({"talent_id": talent_id}));
+    changes.put_quietly(Talent::TOPIC, talent_id.as_str(), &json!({"talent_id": talent_id}));
     app.feed.commit(tx, changes).await?;
     Ok(())
 }

@@ -7,43 +7,22 @@ mod types;
 use std::collections::HashSet;
 
 use super::{
-    base::{self, Life, Resource},
+    base::{self, Resource},
     text::TalentFaults as _,
 };
 use crate::{
     db::{AsConn, Result, Tx},
-    feed::Topic,
-    http::{auth::Scope, error::Faults},
+    http::error::Faults,
 };
 
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS};
 pub(super) use routes::routes;
 pub use types::{Need, Project, ProjectFields, ProjectId, ProjectStatus, RequiredSkill};
 
-/// Projects: the key of one that changed.
-pub const PROJECTS: Topic = Topic { name: "projects", scope: Some(Scope::TalentsRead) };
-
 /// How many skills a project may want.
 const MOST_SKILLS: usize = 100;
 
 impl Resource for Project {
-    type Fields = ProjectFields;
-
-    const WHAT: &'static str = "project";
-    const TOPIC: Topic = PROJECTS;
-
-    fn new(key: String, fields: ProjectFields, life: Life) -> Self {
-        Self { project_id: key.into(), fields, life }
-    }
-
-    fn fields(&self) -> &ProjectFields {
-        &self.fields
-    }
-
-    fn life(&self) -> &Life {
-        &self.life
-    }
-
     fn check(fields: &ProjectFields) -> Faults {
         let ProjectFields { name, description, start_date, end_date, status: _, company_id: _, required_skills } =
             fields;

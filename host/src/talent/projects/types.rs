@@ -89,7 +89,7 @@ pub struct ProjectFields {
 
 resource! {
     /// Something to be done, and what it takes.
-    Project { project_id: ProjectId, ProjectFields } from "SELECT project_id, name, description, start_date, end_date, \
+    Project { project_id: ProjectId, ProjectFields }, "project" in "projects", "SELECT project_id, name, description, start_date, end_date, \
         status, company_id, is_deleted, created_at, updated_at FROM projects"
 }
 

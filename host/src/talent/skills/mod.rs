@@ -4,41 +4,17 @@ mod queries;
 mod routes;
 mod types;
 
-use super::{
-    base::{Life, Resource},
-    text::TalentFaults as _,
-};
+use super::{base::Resource, text::TalentFaults as _};
 use crate::{
     db::{Result, Tx},
-    feed::Topic,
-    http::{auth::Scope, error::Faults},
+    http::error::Faults,
 };
 
 pub(super) use queries::STATEMENTS;
 pub(super) use routes::routes;
 pub use types::{Skill, SkillFields, SkillId};
 
-/// Skills: the key of one that changed.
-pub const SKILLS: Topic = Topic { name: "skills", scope: Some(Scope::TalentsRead) };
-
 impl Resource for Skill {
-    type Fields = SkillFields;
-
-    const WHAT: &'static str = "skill";
-    const TOPIC: Topic = SKILLS;
-
-    fn new(key: String, fields: SkillFields, life: Life) -> Self {
-        Self { skill_id: key.into(), fields, life }
-    }
-
-    fn fields(&self) -> &SkillFields {
-        &self.fields
-    }
-
-    fn life(&self) -> &Life {
-        &self.life
-    }
-
     fn check(SkillFields { name, category, description, icon }: &SkillFields) -> Faults {
         let mut faults = Faults::new();
         faults.name("/name", name, 200);

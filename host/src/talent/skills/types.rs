@@ -32,8 +32,7 @@ pub struct SkillFields {
 
 resource! {
     /// Something that can be done well or badly.
-    Skill { skill_id: SkillId, SkillFields }
-    from "SELECT skill_id, name, category, description, icon, is_deleted, created_at, updated_at FROM skills"
+    Skill { skill_id: SkillId, SkillFields }, "skill" in "skills", "SELECT skill_id, name, category, description, icon, is_deleted, created_at, updated_at FROM skills"
 }
 
 list_query! {

@@ -4,41 +4,17 @@ mod queries;
 mod routes;
 mod types;
 
-use super::{
-    base::{Life, Resource},
-    text::TalentFaults as _,
-};
+use super::{base::Resource, text::TalentFaults as _};
 use crate::{
     db::{Result, Tx},
-    feed::Topic,
-    http::{auth::Scope, error::Faults},
+    http::error::Faults,
 };
 
 pub(super) use queries::STATEMENTS;
 pub(super) use routes::routes;
 pub use types::{Talent, TalentFields, TalentId, TalentStatus};
 
-/// Talents: the key of one that changed, and nothing about the person.
-pub const TALENTS: Topic = Topic { name: "talents", scope: Some(Scope::TalentsRead) };
-
 impl Resource for Talent {
-    type Fields = TalentFields;
-
-    const WHAT: &'static str = "talent";
-    const TOPIC: Topic = TALENTS;
-
-    fn new(key: String, fields: TalentFields, life: Life) -> Self {
-        Self { talent_id: key.into(), fields, life }
-    }
-
-    fn fields(&self) -> &TalentFields {
-        &self.fields
-    }
-
-    fn life(&self) -> &Life {
-        &self.life
-    }
-
     fn check(fields: &TalentFields) -> Faults {
         let mut faults = Faults::new();
         faults.name("/name", &fields.name, 200);

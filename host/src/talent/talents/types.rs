@@ -61,7 +61,7 @@ pub struct TalentFields {
 
 resource! {
     /// Somebody whose work is known.
-    Talent { talent_id: TalentId, TalentFields } from "SELECT talent_id, name, email, phone, avatar, current_position, \
+    Talent { talent_id: TalentId, TalentFields }, "talent" in "talents", "SELECT talent_id, name, email, phone, avatar, current_position, \
         current_company, industry, education_level, major, university, status, is_deleted, created_at, updated_at FROM talents"
 }
 

@@ -1,0 +1,122 @@
+//! Which addresses a plugin may reach. Names are resolved here, and what was checked is what is connected to.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::plugins::grants::Grants;
+
+/// Resolves `host`; an address resolves to itself.
+pub(super) async fn resolve(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let found = tokio::time::timeout(within, tokio::net::lookup_host((host, port))).await;
+    let found: Vec<SocketAddr> = match found {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => return Err(format!("could not resolve {host}: {error}")),
+        Err(_) => return Err(format!("could not resolve {host} in time")),
+    };
+    if found.is_empty() {
+        return Err(format!("{host} has no address"));
+    }
+    Ok(found)
+}
+
+/// Whether an HTTP request to this address is allowed: public addresses are, others when a range covers them or the very
+/// address was granted (`named`).
+pub(super) fn check(address: SocketAddr, grants: &Grants, named: Option<IpAddr>) -> Result<(), String> {
+    let ip = address.ip().to_canonical();
+    let Some(what) = inner(ip) else { return Ok(()) };
+    if named.is_some_and(|named| named.to_canonical() == ip) || grants.covers(ip, address.port()) {
+        return Ok(());
+    }
+    Err(format!("{ip} is {what}; grant net \"{}\" to allow it", example(address)))
+}
+
+fn example(address: SocketAddr) -> String {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => format!("{ip}/32:{}", address.port()),
+        IpAddr::V6(ip) => format!("[{ip}/128]:{}", address.port()),
+    }
+}
+
+/// Says what makes an address one that a stranger must not reach through us.
+fn inner(ip: IpAddr) -> Option<&'static str> {
+    match ip {
+        IpAddr::V4(ip) => inner_v4(ip),
+        IpAddr::V6(ip) => {
+            let first = ip.segments()[0];
+            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056).
+            let carried = match ip.segments() {
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
+                [0x2002, high, low, ..] => Some(carried(high, low)),
+                _ => None,
+            };
+            match carried {
+                _ if ip.is_loopback() => Some("a loopback address"),
+                _ if ip.is_unspecified() || ip.is_multicast() => Some("not the address of a host"),
+                _ if first & 0xfe00 == 0xfc00 => Some("a private address"),
+                _ if first & 0xffc0 == 0xfe80 => Some("a link-local address"),
+                _ if first & 0xffc0 == 0xfec0 => Some("a site-local address"),
+                Some(v4) => inner_v4(v4),
+                None => None,
+            }
+        }
+    }
+}
+
+fn carried(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))
+}
+
+fn inner_v4(ip: Ipv4Addr) -> Option<&'static str> {
+    let [a, b, ..] = ip.octets();
+    match (a, b) {
+        _ if ip.is_loopback() => Some("a loopback address"),
+        _ if ip == Ipv4Addr::new(169, 254, 169, 254) => Some("a metadata address"),
+        _ if ip.is_link_local() => Some("a link-local address"),
+        _ if ip.is_private() => Some("a private address"),
+        (100, 64..=127) => Some("a shared address of a provider"),
+        (0, _) | (224..=255, _) => Some("not the address of a host"),
+        (192, 0) if ip.octets()[2] == 0 => Some("a reserved address"),
+        (198, 18..=19) => Some("an address for benchmarks"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::grants::GrantsText;
+
+    #[test]
+    fn inner_addresses_are_refused_in_every_spelling() {
+        for inner in [
+            "127.0.0.1:80",
+            "10.0.0.1:80",
+            "169.254.169.254:80",
+            "192.168.1.1:80",
+            "172.16.0.1:80",
+            "0.0.0.0:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "[fd00::1]:80",
+            "[fe80::1]:80",
+            "[64:ff9b::7f00:1]:80",
+            "[2002:7f00:1::]:80",
+        ] {
+            assert!(check(inner.parse().unwrap(), &Grants::default(), None).is_err(), "{inner}");
+        }
+        assert!(check("93.184.216.34:80".parse().unwrap(), &Grants::default(), None).is_ok());
+    }
+
+    #[test]
+    fn a_range_or_the_very_address_allows_an_inner_one() {
+        let text = GrantsText { net: vec!["127.0.0.0/8:9000".to_owned()], ..GrantsText::default() };
+        let grants = Grants::parse(&text).unwrap();
+        let address: SocketAddr = "127.0.0.1:9000".parse().unwrap();
+        assert!(check(address, &grants, None).is_ok());
+        assert!(check("127.0.0.1:9001".parse().unwrap(), &grants, None).is_err());
+        assert!(check(address, &Grants::default(), Some(address.ip())).is_ok());
+    }
+}

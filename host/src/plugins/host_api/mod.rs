@@ -1,0 +1,164 @@
+//! What plugins may ask of the host, a file an interface. A plugin has none of it unless its world imports it and, where it
+//! reaches outside, an operator granted it. Secrets are named by plugins and never shown to them.
+
+mod address;
+mod clock;
+mod http;
+mod kv;
+mod log;
+mod mail;
+mod net;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use crate::wasm::limits::{Limiter, Limits};
+use crate::wasm::wasi::{self, Inert, Senses};
+
+use super::bindings::looma::host as wit;
+use super::contract::CONTRACT;
+use super::grants::Grants;
+use super::types::{Kind, PluginName};
+
+pub(super) use http::HttpClients;
+pub use kv::Kv;
+
+/// Milliseconds since the Unix epoch, from the clock of this process.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Lines that one call may log.
+const LOG_LINES: u32 = 100;
+/// Requests to the network and the key-value store that one call may make.
+const REQUESTS: u32 = 1_000;
+
+/// Secrets by name. Whoever keeps them sets them here; plugins never read them.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<ArcSwap<BTreeMap<String, Arc<str>>>>);
+
+impl Secrets {
+    /// Replaces all secrets.
+    pub fn replace(&self, secrets: BTreeMap<String, Arc<str>>) {
+        self.0.store(Arc::new(secrets));
+    }
+
+    /// Sets one secret.
+    pub fn set(&self, name: &str, value: &str) {
+        self.0.rcu(|secrets| {
+            let mut secrets = BTreeMap::clone(secrets);
+            secrets.insert(name.to_owned(), value.into());
+            secrets
+        });
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<str>> {
+        self.0.load().get(name).cloned()
+    }
+}
+
+/// What all plugins' host functions share.
+pub(super) struct Services {
+    pub(super) now: Now,
+    pub(super) secrets: Secrets,
+    pub(super) kv: Kv,
+    pub(super) http: HttpClients,
+}
+
+/// Who asks, what it is granted, and how long it may take.
+#[derive(Clone)]
+pub(super) struct Reach {
+    plugin: PluginName,
+    grants: Arc<Grants>,
+    services: Arc<Services>,
+    /// When the call under way must be done.
+    pub(super) deadline: Instant,
+}
+
+impl Reach {
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What belongs to one instance.
+pub(super) struct Ctx {
+    pub(super) limiter: Limiter,
+    pub(super) reach: Reach,
+    wasi: Inert,
+    log_lines: u32,
+    requests: u32,
+}
+
+impl Ctx {
+    pub(super) fn new(
+        plugin: &PluginName,
+        kind: Kind,
+        limits: Limits,
+        grants: &Arc<Grants>,
+        services: &Arc<Services>,
+    ) -> Self {
+        let senses = if kind.is_pure() { Senses::Numb } else { Senses::Awake };
+        let reach = Reach {
+            plugin: plugin.clone(),
+            grants: Arc::clone(grants),
+            services: Arc::clone(services),
+            deadline: Instant::now() + limits.deadline,
+        };
+        Self {
+            limiter: Limiter::new(limits),
+            reach,
+            wasi: Inert::new(senses),
+            log_lines: LOG_LINES,
+            requests: REQUESTS,
+        }
+    }
+
+    /// Readies it for the next call.
+    pub(super) fn renew(&mut self, deadline: Duration) {
+        self.reach.deadline = Instant::now() + deadline;
+        self.log_lines = LOG_LINES;
+        self.requests = REQUESTS;
+        self.wasi.forget();
+    }
+
+    /// The end of what the guest printed.
+    pub(super) fn stderr_tail(&self) -> String {
+        self.wasi.stderr_tail()
+    }
+
+    /// Takes one request off the call's share.
+    fn take_request(&mut self) -> bool {
+        let has = self.requests > 0;
+        self.requests = self.requests.saturating_sub(1);
+        has
+    }
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi.ctx, table: &mut self.wasi.table }
+    }
+}
+
+/// Links everything that a plugin of `kind` can import. What it may not import was refused before.
+pub(super) fn link(linker: &mut Linker<Ctx>, kind: Kind) -> wasmtime::Result<()> {
+    for types in CONTRACT.types {
+        linker.instance(&format!("{types}@{}", CONTRACT.version))?;
+    }
+    wit::log::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)?;
+    if kind.is_pure() {
+        return wasi::link_pure(linker);
+    }
+    wasi::link_io(linker)?;
+    wit::clock::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)?;
+    wit::http::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)?;
+    if kind == Kind::Notifier {
+        return wit::mail::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx);
+    }
+    wit::kv::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)?;
+    wit::net::add_to_linker::<_, HasSelf<_>>(linker, |ctx| ctx)
+}

@@ -1,0 +1,340 @@
+//! Words of the plugin domain: names, kinds, versions, states, and why a call did not succeed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wasm::call::Fault;
+
+use super::bindings::looma::plugin::types as wit;
+
+/// Name of a plugin: lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PluginName(String);
+
+impl PluginName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PluginName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if text.is_empty() || text.len() > 63 || text.starts_with('-') || !text.bytes().all(allowed) {
+            return Err(format!(
+                "{text:?} is not a plugin name: use 1 to 63 lower-case letters, digits and hyphens, no hyphen first"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PluginName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PluginName> for String {
+    fn from(name: PluginName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for PluginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a plugin is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// judges series
+    AlertEvaluator,
+    /// brings alerts to people
+    Notifier,
+    /// finds services
+    DiscoveryStrategy,
+    /// scores talents for a demand
+    TalentMatcher,
+    /// turns text into vectors
+    TalentEmbedder,
+    /// reads a resume
+    ResumeParser,
+}
+
+impl Kind {
+    /// All kinds, in the order of `contract::WORLDS`.
+    pub const ALL: [Self; 6] = [
+        Self::AlertEvaluator,
+        Self::Notifier,
+        Self::DiscoveryStrategy,
+        Self::TalentMatcher,
+        Self::TalentEmbedder,
+        Self::ResumeParser,
+    ];
+
+    /// The name that the API and the tools use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AlertEvaluator => "alert-evaluator",
+            Self::Notifier => "notifier",
+            Self::DiscoveryStrategy => "discovery-strategy",
+            Self::TalentMatcher => "talent-matcher",
+            Self::TalentEmbedder => "talent-embedder",
+            Self::ResumeParser => "resume-parser",
+        }
+    }
+
+    /// Whether plugins of this kind only compute: no clock, no network, no waiting.
+    pub fn is_pure(self) -> bool {
+        !matches!(self, Self::Notifier | Self::DiscoveryStrategy)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| {
+            format!("{text:?} is not a kind of plugin; kinds are {}", Self::ALL.map(Self::as_str).join(", "))
+        })
+    }
+}
+
+/// Exactly which plugin did something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRef {
+    /// its name
+    pub name: PluginName,
+    /// the version it says it is
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal
+    pub digest: String,
+}
+
+/// What is the matter with a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// it serves
+    Active,
+    /// its newest file could not be taken; an earlier one may still serve
+    Failed,
+    /// it failed too often and rests for a while
+    Quarantined,
+    /// an operator switched it off
+    Disabled,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// Where a plugin's file came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// the watched folder
+    Folder,
+    /// the API
+    Upload,
+}
+
+/// A version that can be rolled back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierVersion {
+    /// the version it says it is
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal
+    pub digest: String,
+    /// when it was taken, in milliseconds since the Unix epoch
+    pub loaded_at_ms: i64,
+}
+
+/// A plugin as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginInfo {
+    /// its name
+    pub name: PluginName,
+    /// its kind, once a version has loaded
+    pub kind: Option<Kind>,
+    /// the version that serves
+    pub version: Option<String>,
+    /// digest of the version that serves, else of the file that failed
+    pub digest: Option<String>,
+    /// what is the matter with it
+    pub state: State,
+    /// why it is not active, in words
+    pub error: Option<String>,
+    /// when the version that serves was taken, in milliseconds since the Unix epoch
+    pub loaded_at_ms: Option<i64>,
+    /// where its file came from
+    pub source: Source,
+    /// what it says about itself
+    pub description: String,
+    /// JSON Schema of its configuration, as text
+    pub config_schema: String,
+    /// calls since it was loaded
+    pub calls: u64,
+    /// how many of them failed
+    pub failures: u64,
+    /// what can be rolled back to, latest first
+    pub previous: Vec<EarlierVersion>,
+}
+
+/// One fault of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// JSON pointer (RFC 6901) into the configuration
+    pub pointer: String,
+    /// what is wrong there
+    pub message: String,
+}
+
+impl From<wit::Problem> for Problem {
+    fn from(wit::Problem { pointer, message }: wit::Problem) -> Self {
+        Self { pointer, message }
+    }
+}
+
+/// Why a call to a plugin did not succeed. `Transient`, `Timeout` and `Busy` are worth another try.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no plugin of that name.
+    #[error("there is no plugin {0:?}")]
+    Unknown(String),
+    /// The plugin is for something else.
+    #[error("plugin {name:?} is a {is}, a {wanted} is needed")]
+    WrongKind {
+        /// its name
+        name: PluginName,
+        /// its kind
+        is: Kind,
+        /// the kind that was asked for
+        wanted: Kind,
+    },
+    /// The plugin is there and does not serve.
+    #[error("plugin {name:?} is {state}: {reason}")]
+    NotServing {
+        /// its name
+        name: PluginName,
+        /// disabled, quarantined, or failed with no earlier version
+        state: State,
+        /// why, in words
+        reason: String,
+    },
+    /// The plugin does not take this configuration.
+    #[error("the configuration is not valid: {}", list(.0))]
+    InvalidConfig(Vec<Problem>),
+    /// The plugin or the host does not take this input.
+    #[error("the input is not valid: {0}")]
+    InvalidInput(String),
+    /// It did not work now and may work later.
+    #[error("{message}")]
+    Transient {
+        /// what happened
+        message: String,
+        /// how long to wait at least
+        retry_after_ms: Option<u32>,
+    },
+    /// It will not work.
+    #[error("{0}")]
+    Permanent(String),
+    /// The plugin crashed.
+    #[error("the plugin crashed: {0}")]
+    Trap(String),
+    /// The plugin did not answer in time.
+    #[error("the plugin did not answer within its deadline")]
+    Timeout,
+    /// The plugin, or what was asked of it, is larger than is allowed.
+    #[error("over a limit: {0}")]
+    Limit(String),
+    /// What the plugin answered is not what its kind answers.
+    #[error("the plugin's answer is not acceptable: {0}")]
+    Contract(String),
+    /// Too many calls wait for it.
+    #[error("too many calls wait for the plugin")]
+    Busy,
+}
+
+impl CallError {
+    /// Whether the same call may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Transient { .. } | Self::Timeout | Self::Busy | Self::NotServing { .. } | Self::Trap(_))
+    }
+
+    /// Whether this speaks against the plugin itself, and not against what it was asked.
+    pub(super) fn is_fault(&self) -> bool {
+        matches!(self, Self::Trap(_) | Self::Timeout | Self::Limit(_) | Self::Contract(_))
+    }
+}
+
+impl From<Fault> for CallError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Timeout => Self::Timeout,
+            Fault::Limit(what) => Self::Limit(what),
+            Fault::Trap(what) => Self::Trap(what),
+            Fault::Busy => Self::Busy,
+        }
+    }
+}
+
+impl From<wit::PluginError> for CallError {
+    fn from(error: wit::PluginError) -> Self {
+        match error {
+            wit::PluginError::InvalidConfig(problems) => {
+                Self::InvalidConfig(problems.into_iter().take(100).map(Problem::from).collect())
+            }
+            wit::PluginError::InvalidInput(message) => Self::InvalidInput(cut(message)),
+            wit::PluginError::Transient(wit::Transient { message, retry_after_ms }) => {
+                Self::Transient { message: cut(message), retry_after_ms }
+            }
+            wit::PluginError::Permanent(message) => Self::Permanent(cut(message)),
+        }
+    }
+}
+
+/// Keeps a guest's words to a length that logs and tables can take.
+pub(super) fn cut(mut text: String) -> String {
+    const MOST: usize = 2_000;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn list(problems: &[Problem]) -> String {
+    let told = problems.iter().map(|problem| match problem.pointer.as_str() {
+        "" => problem.message.clone(),
+        pointer => format!("{pointer}: {}", problem.message),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}

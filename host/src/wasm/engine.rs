@@ -1,0 +1,147 @@
+//! The engines and their one configuration. The serving engines have no compiler: a component that is slow to compile
+//! must never be able to hold a serving process.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often the epoch advances; deadlines are counted in these.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Most linear memory that one instance can have, whatever is granted.
+pub const MAX_MEMORY_BYTES: usize = 512 << 20;
+
+const MAX_WASM_STACK: usize = 512 << 10;
+
+/// How many instances can live at once in each engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    /// instances of pure plugins
+    pub pure: u32,
+    /// instances of plugins that do input and output
+    pub io: u32,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { pure: 256, io: 256 }
+    }
+}
+
+/// The two serving engines. Pure plugins never share a pool of instances with those that wait for the network.
+pub struct Engines {
+    pure: Engine,
+    io: Engine,
+    // Dropping it ends the ticker threads.
+    _stop: Vec<Sender<()>>,
+}
+
+impl Engines {
+    /// Makes both engines and starts their epoch tickers.
+    pub fn new(slots: Slots) -> anyhow::Result<Self> {
+        let pure = serving_engine(slots.pure)?;
+        let io = serving_engine(slots.io)?;
+        let stop = vec![start_ticker(&pure)?, start_ticker(&io)?];
+        Ok(Self { pure, io, _stop: stop })
+    }
+
+    /// The engine for plugins that only compute.
+    pub fn pure(&self) -> &Engine {
+        &self.pure
+    }
+
+    /// The engine for plugins that do input and output.
+    pub fn io(&self) -> &Engine {
+        &self.io
+    }
+}
+
+/// What both the serving engines and the compiling one agree on; code compiled under it runs under it.
+pub fn base_config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .async_stack_size(MAX_WASM_STACK + (1 << 20))
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_relaxed_simd(false)
+        .wasm_component_model(true);
+    config
+}
+
+/// An engine that compiles. It belongs in a process of its own and is dropped with it.
+pub fn compiling_engine() -> anyhow::Result<Engine> {
+    let mut config = base_config();
+    config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+    Engine::new(&config).map_err(told).context("could not make a compiling engine")
+}
+
+fn serving_engine(slots: u32) -> anyhow::Result<Engine> {
+    let mut config = base_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
+    let error = match without_compiler(&mut config) {
+        Ok(engine) => return Ok(engine),
+        Err(error) => error,
+    };
+    tracing::warn!(%error, "could not reserve address space for pooled instances, allocating each on demand");
+    without_compiler(&mut base_config()).context("could not make a serving engine")
+}
+
+fn without_compiler(config: &mut Config) -> anyhow::Result<Engine> {
+    config.enable_compiler(false);
+    Engine::new(config).map_err(told)
+}
+
+/// An error of the engine as one of ours.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+pub fn told(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}
+
+fn pool(slots: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots * 4)
+        .total_memories(slots * 2)
+        .total_tables(slots * 4)
+        .total_stacks(slots)
+        .max_memory_size(MAX_MEMORY_BYTES)
+        .table_elements(100_000)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_core_instances_per_component(32)
+        .max_memories_per_component(4)
+        .max_tables_per_component(16)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .decommit_batch_size(16)
+        .max_unused_warm_slots(slots.min(64));
+    pool
+}
+
+fn start_ticker(engine: &Engine) -> anyhow::Result<Sender<()>> {
+    let (stop, stopped) = channel::<()>();
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("wasm-epoch".to_owned())
+        .spawn(move || {
+            while matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout)) {
+                let Some(engine) = engine.upgrade() else { return };
+                engine.increment_epoch();
+            }
+        })
+        .context("could not start the epoch ticker")?;
+    Ok(stop)
+}
+
+/// How many ticks a duration is, at least two: one tick may be about to pass.
+pub fn ticks(duration: Duration) -> u64 {
+    let ticks = duration.as_millis().div_ceil(TICK.as_millis());
+    u64::try_from(ticks).unwrap_or(u64::MAX / 4).clamp(2, u64::MAX / 4)
+}
