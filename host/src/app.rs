@@ -13,6 +13,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::Metrics,
     notify::Notify,
+    plugins::Plugins,
     registry::Registry,
     settings::Settings,
     talent::Talent,
@@ -42,6 +43,8 @@ pub struct App {
     pub counts: Counts,
     /// Users, sessions, tokens.
     pub users: Users,
+    /// Sandboxed components.
+    pub plugins: Plugins,
     /// Services and nodes.
     pub registry: Registry,
     /// Samples.

@@ -35,5 +35,5 @@ pub mod talent;
 pub mod run;
 pub mod statements;
 
-pub mod kit;
 pub mod cli;
+pub mod kit;

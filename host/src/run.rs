@@ -17,6 +17,7 @@ use crate::{
     lifecycle::Tasks,
     metrics::{self, Metrics},
     notify::{self, Notify},
+    plugins,
     registry::{self, Registry},
     settings::{self, Settings, files},
     system,
@@ -58,6 +59,7 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
         tracing::warn!(%file, "made the user admin; its password is in {file}, which only you can read");
     }
     system::beat(&app).await?;
+    plugins::scan_at_start(&app).await?;
     start_tasks(&app);
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
@@ -74,12 +76,14 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = settings.auth.signing_key_file.clone();
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
+    let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     Ok(App {
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
         ids,
         replica,
+        plugins,
         registry: Registry::new(&feed),
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         alerts: Alerts::new(&feed),
@@ -100,6 +104,7 @@ async fn load(app: &App) -> anyhow::Result<()> {
     let mut moment = app.db.snapshot().await?;
     let revision = app.feed.stored_head(&mut moment).await?;
     users::load(&mut moment, &app.auth).await?;
+    plugins::load(&mut moment, &app.plugins).await?;
     registry::load(&mut moment, &app.registry).await?;
     metrics::load(&mut moment, &app.metrics).await?;
     notify::load(&mut moment, &app.notify).await?;
@@ -129,6 +134,7 @@ fn start_tasks(app: &App) {
     });
     system::start(app);
     users::start(app);
+    plugins::start(app);
     registry::start(app);
     metrics::start(app);
     notify::start(app);

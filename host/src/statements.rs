@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, metrics, system, talent, users};
+use crate::{audit, db, feed, metrics, plugins, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub fn all() -> Statements {
     all.both.extend(users::SESSION_STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
+    all.both.extend(plugins::STATEMENTS);
+    all.postgres.extend(plugins::POSTGRES);
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);
     all.both.extend(metrics::STATEMENTS);

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{body, error::ApiError, openapi::Document, request};
-use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, registry, system, talent, users};
+use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, plugins, registry, system, talent, users};
 
 /// Where the API stands.
 pub const BASE: &str = "/api/v1";
@@ -23,6 +23,7 @@ pub const BASE: &str = "/api/v1";
 fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
         .merge(users::routes())
+        .merge(plugins::routes())
         .merge(registry::routes())
         .merge(discovery::routes())
         .merge(feed::routes())

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy};
-use super::slot::{Release, Slot};
-use super::types::{CallError, Kind, PluginName, PluginRef, Problem};
 use super::{
     Candidate, Demand, Draft, EvalContext, EvalState, Explanation, Model, Notification, Plugins, Receipt, Requirements,
     Scored, SeriesBatch, Subject, TargetPage, Verdicts,
+};
+use super::{
+    kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy},
+    slot::{Release, Slot},
+    types::{CallError, Kind, PluginName, PluginRef, Problem},
 };
 
 /// Verdicts, and who gave them.

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::wasm::limits::Limits;
 
-use super::types::{Kind, Problem};
+use super::types::Problem;
 
 const MIB: u64 = 1 << 20;
 
 /// Grants as they are stored and sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PluginGrants)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrantsText {
     /// `[METHOD ]SCHEME://HOST[:PORT]`, where HOST may begin with `*.`
@@ -28,9 +30,9 @@ pub struct GrantsText {
     pub mail: bool,
     /// bytes of its key-value store
     pub kv_bytes: u64,
-    /// memory of one instance; 0 takes the kind's default
+    /// memory of one instance; 0 takes the server's default
     pub memory_bytes: u64,
-    /// time of one call; 0 takes the kind's default
+    /// time of one call; 0 takes the server's default
     pub deadline_ms: u64,
 }
 
@@ -85,17 +87,11 @@ impl Grants {
         })
     }
 
-    /// The limits of an instance of `kind` under these grants.
-    pub fn limits(&self, kind: Kind) -> Limits {
-        let deadline = match kind {
-            Kind::AlertEvaluator | Kind::TalentMatcher => Duration::from_secs(2),
-            Kind::Notifier | Kind::TalentEmbedder => Duration::from_secs(15),
-            Kind::DiscoveryStrategy | Kind::ResumeParser => Duration::from_secs(30),
-        };
-        let defaults = Limits::default();
+    /// The limits of an instance under these grants; `defaults` for what they do not say.
+    pub fn limits(&self, defaults: Limits) -> Limits {
         Limits {
-            memory_bytes: self.memory_bytes.unwrap_or(128 << 20),
-            deadline: self.deadline.unwrap_or(deadline),
+            memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
+            deadline: self.deadline.unwrap_or(defaults.deadline),
             ..defaults
         }
     }

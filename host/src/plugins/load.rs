@@ -1,98 +1,170 @@
-//! How a file becomes a version that serves: look at it, compile it (or take it from the cache), ask it who it is, hold it against
-//! the configurations in use, swap. Whatever fails on the way is recorded, in words, and the version before serves on.
+//! How a file becomes a version that can serve: look at it, compile it (or take it from the cache), ask it who it is, hold it
+//! against the configurations in use. Putting it in service is a step of its own, taken when the database knows of it.
+//!
+//! Whatever fails on the way is told in words, and the version before serves on.
 
 use std::sync::Arc;
 
-use crate::wasm::cache::Digest;
-use crate::wasm::compile;
-use crate::wasm::inspect::inspect;
+use tokio::sync::OwnedMutexGuard;
 
-use super::Plugins;
-use super::contract::CONTRACT;
-use super::kinds::lifecycle;
-use super::slot::{Refused, Release, Slot};
-use super::types::{CallError, Kind, PluginName, PluginRef, Source, cut};
-use super::version::Version;
+use super::{
+    Plugins,
+    contract::CONTRACT,
+    grants::Grants,
+    kinds::lifecycle,
+    slot::{Refused, Release, Slot},
+    types::{CallError, Kind, PluginInfo, PluginName, PluginRef, Source, cut},
+    version::Version,
+};
+use crate::{
+    clock::Timestamp,
+    wasm::{
+        cache::Digest,
+        compile,
+        inspect::{Contract, inspect},
+    },
+};
 
 /// Why a file was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("could not load plugin {name:?}: {reason}")]
 pub struct LoadError {
-    /// the plugin
+    /// The plugin.
     pub name: PluginName,
-    /// why, in words
+    /// Why, in words.
     pub reason: String,
 }
 
+/// A file on its way in.
+pub(super) struct File {
+    pub(super) wasm: Arc<[u8]>,
+    pub(super) source: Source,
+    /// When it comes, or came, into service.
+    pub(super) loaded_at: Timestamp,
+}
+
+/// A version that is ready to serve. While it is there, no other file is loaded for its name.
+pub(super) struct Staged {
+    slot: Arc<Slot>,
+    release: Arc<Release>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// What came of a file.
+pub(super) enum Stage {
+    /// It is the one that serves.
+    Serving(PluginRef),
+    /// It can serve.
+    Ready(Staged),
+}
+
+impl Staged {
+    pub(super) fn plugin(&self) -> &PluginRef {
+        &self.release.plugin
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.release.version.kind()
+    }
+
+    pub(super) fn source(&self) -> Source {
+        self.release.source
+    }
+
+    /// The plugin as people will see it.
+    pub(super) fn info(&self) -> Option<PluginInfo> {
+        self.slot.info_with(&self.release)
+    }
+
+    /// Puts it in service.
+    pub(super) fn serve(self) {
+        let PluginRef { name, version, digest } = &self.release.plugin;
+        tracing::info!(plugin.name = %name, plugin.version = version, plugin.digest = digest, "plugin {name} serves");
+        self.slot.swap(self.release);
+    }
+}
+
 impl Plugins {
-    /// Takes a file for `name`. When it is the one that serves, nothing happens.
+    /// Takes a file for `name` and puts it in service at once. A server uses `keeper::take`, so that the file outlives it.
     pub async fn load(&self, name: &PluginName, wasm: Arc<[u8]>, source: Source) -> Result<PluginRef, LoadError> {
-        let slot = self.slot_or_new(name);
-        let _one_at_a_time = slot.loading.lock().await;
-        let digest = Digest::of(&wasm);
-        if let Some(current) = slot.current()
-            && (current.digest == digest || (source == Source::Folder && slot.has_left(digest)))
-        {
-            if current.digest == digest && slot.clear_refusal() {
-                self.tell(name);
-            }
-            return Ok(current.plugin.clone());
-        }
-        if let Some(reason) = slot.refusal(digest) {
-            return Err(LoadError { name: name.clone(), reason });
-        }
-        let taken = self.stage(&slot, wasm, digest, source).await;
-        let answer = match taken {
-            Ok(release) => {
-                let plugin = release.plugin.clone();
-                tracing::info!(plugin.name = %name, plugin.version = plugin.version, plugin.digest = plugin.digest, "plugin loaded");
-                slot.swap(release);
+        let file = File { wasm, source, loaded_at: self.0.services.clock.now() };
+        match self.stage(name, file).await? {
+            Stage::Serving(plugin) => Ok(plugin),
+            Stage::Ready(staged) => {
+                let plugin = staged.plugin().clone();
+                staged.serve();
                 Ok(plugin)
             }
+        }
+    }
+
+    /// Makes a file ready to serve. When it is not taken, that is recorded for a file of the folder.
+    pub(super) async fn stage(&self, name: &PluginName, file: File) -> Result<Stage, LoadError> {
+        let slot = self.slot_or_new(name);
+        let turn = Arc::clone(&slot.loading).lock_owned().await;
+        let (digest, source) = (Digest::of(&file.wasm), file.source);
+        if let Some(current) = slot.current().filter(|current| current.digest == digest) {
+            slot.clear_refusal();
+            return Ok(Stage::Serving(current.plugin.clone()));
+        }
+        let refused = |reason| LoadError { name: name.clone(), reason };
+        if let Some(reason) = slot.refusal(digest).filter(|_| source == Source::Folder) {
+            return Err(refused(reason));
+        }
+        match self.release(&slot, file, digest).await {
+            Ok(release) => Ok(Stage::Ready(Staged { slot, release: Arc::new(release), _turn: turn })),
             Err(reason) => {
                 let reason = cut(reason);
-                tracing::warn!(plugin.name = %name, plugin.digest = %digest, reason, "plugin not loaded");
-                slot.refuse(Refused { digest, error: reason.clone(), source });
-                Err(LoadError { name: name.clone(), reason })
+                tracing::warn!(plugin.name = %name, plugin.digest = %digest, reason, "plugin {name} was not taken");
+                if source == Source::Folder {
+                    slot.refuse(Refused { digest, error: reason.clone(), source });
+                }
+                Err(refused(reason))
             }
-        };
-        self.tell(name);
-        answer
+        }
     }
 
-    /// Takes note of a file that could not even be read.
-    pub fn refuse(&self, name: &PluginName, wasm: &[u8], reason: &str, source: Source) {
-        self.slot_or_new(name).refuse(Refused { digest: Digest::of(wasm), error: cut(reason.to_owned()), source });
-        self.tell(name);
+    /// Makes the version before ready to serve again, when this process has it.
+    pub(super) async fn stage_again(&self, slot: &Arc<Slot>, release: &Release) -> Staged {
+        let turn = Arc::clone(&slot.loading).lock_owned().await;
+        let release = Arc::new(release.again(self.0.services.clock.now()));
+        Staged { slot: Arc::clone(slot), release, _turn: turn }
     }
 
-    async fn stage(&self, slot: &Slot, wasm: Arc<[u8]>, digest: Digest, source: Source) -> Result<Release, String> {
+    /// Whose file this is: what it says of itself.
+    pub(super) async fn name_of(&self, wasm: &Arc<[u8]>) -> Result<PluginName, String> {
+        let unnamed = "unnamed".to_owned().try_into()?;
+        let version = self.version(&unnamed, wasm, &Arc::new(Grants::default())).await?;
+        lifecycle::name(&version).await.map_err(|error| format!("it does not say who it is: {error}"))?.parse()
+    }
+
+    async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, String> {
         let name = &slot.name;
-        let found = inspect(&wasm, &CONTRACT)?;
-        let kind = Kind::ALL[found.world];
-        if let Some(current) = slot.current()
-            && current.version.kind() != kind
-        {
-            let is = current.version.kind();
+        let File { wasm, source, loaded_at } = file;
+        let kind = self.kind_in(&wasm)?;
+        if let Some(is) = slot.current().map(|current| current.version.kind()).filter(|is| *is != kind) {
             return Err(format!("it is a {kind}, and the version that serves is a {is}; remove that one first"));
         }
-        let engine = if kind.is_pure() { self.0.engines.pure() } else { self.0.engines.io() };
-        let component = compile::component(&self.0.compiler, &self.0.cache, engine, &wasm).await;
-        let component = component.map_err(|error| error.to_string())?;
-        let (services, workers) = (&self.0.services, &self.0.workers);
-        let version = Version::link(name, kind, engine, &component, &slot.grants(), services, workers)
-            .map_err(|error| format!("it does not fit the host: {error:#}"))?;
-        let descriptor =
-            lifecycle::describe(&version).await.map_err(|error| format!("it does not say who it is: {error}"))?;
+        let version = self.version(name, &wasm, &slot.grants()).await?;
+        let descriptor = lifecycle::describe(&version).await;
+        let descriptor = descriptor.map_err(|error| format!("it does not say who it is: {error}"))?;
         self.check_in_use(&version).await?;
-        Ok(Release {
-            plugin: PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() },
-            digest,
-            version,
-            descriptor,
-            loaded_at_ms: (self.0.services.now)(),
-            source,
-        })
+        let plugin = PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() };
+        Ok(Release { version, plugin, digest, descriptor, loaded_at, source })
+    }
+
+    fn kind_in(&self, wasm: &[u8]) -> Result<Kind, String> {
+        let contract = Contract { max_bytes: self.0.max_bytes, ..CONTRACT };
+        inspect(wasm, &contract).map(|found| Kind::ALL[found.world])
+    }
+
+    async fn version(&self, name: &PluginName, wasm: &Arc<[u8]>, grants: &Arc<Grants>) -> Result<Version, String> {
+        let kind = self.kind_in(wasm)?;
+        let engine = if kind.is_pure() { self.0.engines.pure() } else { self.0.engines.io() };
+        let component = compile::component(&self.0.compiler, &self.0.cache, engine, wasm).await;
+        let component = component.map_err(|error| error.to_string())?;
+        Version::link(name, kind, engine, &component, grants, &self.0.services)
+            .map_err(|error| format!("it does not fit the host: {error:#}"))
     }
 
     async fn check_in_use(&self, version: &Version) -> Result<(), String> {

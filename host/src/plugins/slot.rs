@@ -1,21 +1,27 @@
 //! The place of one plugin name: the version that serves, those before it, and what is the matter. A swap is one atomic store.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use arc_swap::ArcSwapOption;
+use serde_json::Value;
 
-use crate::wasm::cache::Digest;
-
-use super::grants::Grants;
-use super::health::{Health, Verdict};
-use super::kinds::lifecycle::Descriptor;
-use super::types::{CallError, EarlierVersion, PluginInfo, PluginName, PluginRef, Source, State};
-use super::version::Version;
+use super::{
+    grants::Grants,
+    health::{Health, Verdict},
+    kinds::lifecycle::Descriptor,
+    types::{CallError, EarlierVersion, PluginInfo, PluginName, PluginRef, Source, State},
+    version::Version,
+};
+use crate::{clock::Timestamp, wasm::cache::Digest};
 
 /// Earlier versions that are kept.
-const EARLIER: usize = 3;
+pub(super) const EARLIER: usize = 3;
 
 /// A version that was taken.
 pub(super) struct Release {
@@ -23,7 +29,7 @@ pub(super) struct Release {
     pub(super) plugin: PluginRef,
     pub(super) digest: Digest,
     pub(super) descriptor: Descriptor,
-    pub(super) loaded_at_ms: i64,
+    pub(super) loaded_at: Timestamp,
     pub(super) source: Source,
 }
 
@@ -39,7 +45,7 @@ pub(super) struct Refused {
 pub(super) struct Slot {
     pub(super) name: PluginName,
     /// One file at a time is loaded for a name.
-    pub(super) loading: tokio::sync::Mutex<()>,
+    pub(super) loading: Arc<tokio::sync::Mutex<()>>,
     current: ArcSwapOption<Release>,
     rest: Mutex<Rest>,
     calls: AtomicU64,
@@ -48,21 +54,39 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 struct Rest {
-    earlier: Vec<Arc<Release>>,
+    earlier: Vec<Earlier>,
     refused: Option<Refused>,
-    /// What an operator rolled back from; the folder does not bring it in again.
-    left: Option<Digest>,
     disabled: bool,
     grants: Arc<Grants>,
     health: Health,
     swapped_at: Option<Instant>,
 }
 
+/// A version before: ready to serve, or only known from before this process started.
+struct Earlier {
+    known: EarlierVersion,
+    release: Option<Arc<Release>>,
+}
+
+impl Earlier {
+    fn of(release: &Arc<Release>) -> Self {
+        Self { known: known(release), release: Some(Arc::clone(release)) }
+    }
+}
+
+/// The version before, for who wants to go back to it.
+pub(super) enum Before {
+    /// It can serve at once.
+    Ready(Arc<Release>),
+    /// Its file, by this digest, has to be loaded first.
+    Known(String),
+}
+
 impl Slot {
     pub(super) fn new(name: PluginName) -> Self {
         Self {
             name,
-            loading: tokio::sync::Mutex::default(),
+            loading: Arc::default(),
             current: ArcSwapOption::empty(),
             rest: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -105,11 +129,6 @@ impl Slot {
         rest.refused.as_ref().filter(|refused| refused.digest == digest).map(|refused| refused.error.clone())
     }
 
-    /// Whether an operator rolled back from this file.
-    pub(super) fn has_left(&self, digest: Digest) -> bool {
-        self.rest().left == Some(digest)
-    }
-
     /// Forgets a refusal: the file that serves is the one that lies there.
     pub(super) fn clear_refusal(&self) -> bool {
         self.rest().refused.take().is_some()
@@ -119,65 +138,58 @@ impl Slot {
         self.rest().refused = Some(refused);
     }
 
-    /// Puts a new version in service; the one before is kept.
-    pub(super) fn swap(&self, release: Release) {
+    /// Puts a version in service; the one before is kept.
+    pub(super) fn swap(&self, release: Arc<Release>) {
         let mut rest = self.rest();
-        let before = self.current.swap(Some(Arc::new(release)));
+        rest.forget(&release.plugin.digest);
+        let before = self.current.swap(Some(release));
+        rest.swapped_at = None;
         if let Some(before) = before {
-            rest.keep(before);
+            rest.keep(Earlier::of(&before));
+            rest.swapped_at = Some(Instant::now());
         }
         rest.refused = None;
-        rest.left = None;
         rest.health = Health::default();
-        rest.swapped_at = Some(Instant::now());
     }
 
-    /// Goes back to the version before, if there is one.
-    pub(super) fn roll_back(&self) -> Option<Arc<Release>> {
+    /// Says which versions there were before this process started, latest first.
+    pub(super) fn remember(&self, versions: Vec<EarlierVersion>) {
         let mut rest = self.rest();
-        self.step_back(&mut rest).map(|(to, _)| to)
-    }
-
-    fn step_back(&self, rest: &mut Rest) -> Option<(Arc<Release>, Arc<Release>)> {
-        if rest.earlier.is_empty() {
-            return None;
+        let serving = self.current.load().as_ref().map(|current| current.plugin.digest.clone());
+        for known in versions.into_iter().filter(|known| Some(&known.digest) != serving.as_ref()) {
+            if rest.earlier.len() < EARLIER && rest.earlier.iter().all(|earlier| earlier.known.digest != known.digest) {
+                rest.earlier.push(Earlier { known, release: None });
+            }
         }
-        let to = rest.earlier.remove(0);
-        let from = self.current.swap(Some(Arc::clone(&to)))?;
-        rest.left = Some(from.digest);
-        rest.keep(Arc::clone(&from));
-        rest.health = Health::default();
-        rest.swapped_at = None;
-        Some((to, from))
     }
 
-    pub(super) fn enable(&self) {
+    /// The version before.
+    pub(super) fn before(&self) -> Option<Before> {
+        let rest = self.rest();
+        let first = rest.earlier.first()?;
+        Some(match &first.release {
+            Some(release) => Before::Ready(Arc::clone(release)),
+            None => Before::Known(first.known.digest.clone()),
+        })
+    }
+
+    /// Lets calls through or not; letting them through ends a quarantine.
+    pub(super) fn switch(&self, state: Switch) {
         let mut rest = self.rest();
-        rest.disabled = false;
-        rest.health = Health::default();
-    }
-
-    pub(super) fn disable(&self) {
-        self.rest().disabled = true;
+        rest.disabled = state == Switch::Off;
+        if state == Switch::On {
+            rest.health = Health::default();
+        }
     }
 
     /// Puts other grants in force, for the versions kept as well.
     pub(super) fn set_grants(&self, grants: Arc<Grants>) {
         let mut rest = self.rest();
-        let regrant = |release: &Release| {
-            let Release { version, plugin, digest, descriptor, loaded_at_ms, source } = release;
-            Arc::new(Release {
-                version: version.regrant(&grants),
-                plugin: plugin.clone(),
-                digest: *digest,
-                descriptor: descriptor.clone(),
-                loaded_at_ms: *loaded_at_ms,
-                source: *source,
-            })
-        };
-        rest.earlier = rest.earlier.iter().map(|release| regrant(release)).collect();
+        for earlier in &mut rest.earlier {
+            earlier.release = earlier.release.take().map(|release| release.regrant(&grants));
+        }
         if let Some(current) = self.current.load_full() {
-            self.current.store(Some(regrant(&current)));
+            self.current.store(Some(current.regrant(&grants)));
         }
         rest.grants = grants;
     }
@@ -197,63 +209,138 @@ impl Slot {
         if self.current.load().as_ref().is_none_or(|current| current.digest != by.digest) {
             return None;
         }
-        let guarded = rest.swapped_at;
-        match rest.health.note(fault, Instant::now(), guarded) {
+        let swapped_at = rest.swapped_at;
+        match rest.health.note(fault, Instant::now(), swapped_at) {
             Verdict::Same => None,
             Verdict::Recovered => Some("serves again".to_owned()),
-            Verdict::RollBack(why) => {
-                let Some((to, from)) = self.step_back(&mut rest) else {
-                    return Some(rest.health.quarantine(&why, Instant::now()));
-                };
-                let error =
-                    format!("version {} failed right after it came in and was rolled back: {why}", from.plugin.version);
-                rest.refused = Some(Refused { digest: from.digest, error, source: from.source });
-                Some(format!("went back to version {}: {why}", to.plugin.version))
-            }
+            Verdict::RollBack(why) => Some(match self.step_back(&mut rest, &why) {
+                Some(to) => format!("went back to version {}: {why}", to.plugin.version),
+                None => rest.health.quarantine(&why, Instant::now()),
+            }),
             Verdict::Quarantine(why) => Some(rest.health.quarantine(&why, Instant::now())),
         }
+    }
+
+    /// Goes back by itself, when the version before is ready, and takes note why.
+    fn step_back(&self, rest: &mut Rest, why: &str) -> Option<Arc<Release>> {
+        let to = rest.earlier.first()?.release.clone()?;
+        rest.earlier.remove(0);
+        let from = self.current.swap(Some(Arc::clone(&to)))?;
+        let error = format!("version {} failed right after it came in and was rolled back: {why}", from.plugin.version);
+        rest.refused = Some(Refused { digest: from.digest, error, source: from.source });
+        rest.keep(Earlier::of(&from));
+        rest.health = Health::default();
+        rest.swapped_at = None;
+        Some(to)
     }
 
     /// The plugin as people see it, or nothing when there is only a place kept for it.
     pub(super) fn info(&self) -> Option<PluginInfo> {
         let current = self.current.load_full();
         let rest = self.rest();
-        let refused = rest.refused.as_ref();
-        let source = current.as_ref().map(|c| c.source).or(refused.map(|r| r.source))?;
+        self.describe(current.as_deref(), &rest, rest.refused.as_ref())
+    }
+
+    /// The plugin as people will see it once `release` serves.
+    pub(super) fn info_with(&self, release: &Release) -> Option<PluginInfo> {
+        let before = self.current.load_full().filter(|before| before.digest != release.digest);
+        let rest = self.rest();
+        let mut info = self.describe(Some(release), &rest, None)?;
+        info.previous.retain(|earlier| earlier.digest != release.plugin.digest);
+        if let Some(before) = before {
+            info.previous.insert(0, known(&before));
+            info.previous.truncate(EARLIER);
+        }
+        Some(info)
+    }
+
+    /// The plugin as people will see it once it is switched.
+    pub(super) fn info_when(&self, to: Switch) -> Option<PluginInfo> {
+        let mut info = self.info()?;
+        (info.state, info.error) = match (to, &self.rest().refused) {
+            (Switch::Off, _) => (State::Disabled, None),
+            (Switch::On, Some(refused)) => (State::Failed, Some(refused.error.clone())),
+            (Switch::On, None) => (State::Active, None),
+        };
+        Some(info)
+    }
+
+    fn describe(&self, current: Option<&Release>, rest: &Rest, refused: Option<&Refused>) -> Option<PluginInfo> {
+        let source = current.map(|c| c.source).or(refused.map(|r| r.source))?;
         let (state, error) = match (rest.disabled, rest.health.reason(), refused) {
             (true, _, _) => (State::Disabled, None),
             (_, Some(reason), _) => (State::Quarantined, Some(reason.to_owned())),
             (_, _, Some(refused)) => (State::Failed, Some(refused.error.clone())),
             _ => (State::Active, None),
         };
-        let digest = current.as_ref().map(|c| c.digest).or(refused.map(|r| r.digest));
-        let previous = rest.earlier.iter().map(|earlier| EarlierVersion {
-            version: earlier.plugin.version.clone(),
-            digest: earlier.plugin.digest.clone(),
-            loaded_at_ms: earlier.loaded_at_ms,
-        });
+        let digest = current.map(|c| c.digest).or(refused.map(|r| r.digest));
+        let schema = current.and_then(|c| serde_json::from_str(&c.descriptor.config_schema).ok());
         Some(PluginInfo {
             name: self.name.clone(),
-            kind: current.as_ref().map(|c| c.version.kind()),
-            version: current.as_ref().map(|c| c.plugin.version.clone()),
+            kind: current.map(|c| c.version.kind()),
+            version: current.map(|c| c.plugin.version.clone()),
             digest: digest.map(|digest| digest.to_string()),
             state,
             error,
-            loaded_at_ms: current.as_ref().map(|c| c.loaded_at_ms),
+            loaded_at: current.map(|c| c.loaded_at),
             source,
-            description: current.as_ref().map(|c| c.descriptor.summary.clone()).unwrap_or_default(),
-            config_schema: current.as_ref().map(|c| c.descriptor.config_schema.clone()).unwrap_or_default(),
+            description: current.map(|c| c.descriptor.summary.clone()).unwrap_or_default(),
+            config_schema: schema.unwrap_or(Value::Null),
             calls: self.calls.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            previous: previous.collect(),
+            previous: rest.earlier.iter().map(|earlier| earlier.known.clone()).collect(),
         })
     }
 }
 
+/// Whether calls are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+impl Release {
+    /// The same release under other grants.
+    fn regrant(&self, grants: &Arc<Grants>) -> Arc<Self> {
+        let Self { version, plugin, digest, descriptor, loaded_at, source } = self;
+        Arc::new(Self {
+            version: version.regrant(grants),
+            plugin: plugin.clone(),
+            digest: *digest,
+            descriptor: descriptor.clone(),
+            loaded_at: *loaded_at,
+            source: *source,
+        })
+    }
+
+    /// The same release, in service from `now` on.
+    pub(super) fn again(&self, now: Timestamp) -> Self {
+        let Self { version, plugin, digest, descriptor, loaded_at: _, source } = self;
+        Self {
+            version: version.clone(),
+            plugin: plugin.clone(),
+            digest: *digest,
+            descriptor: descriptor.clone(),
+            loaded_at: now,
+            source: *source,
+        }
+    }
+}
+
+fn known(release: &Release) -> EarlierVersion {
+    let PluginRef { name: _, version, digest } = release.plugin.clone();
+    EarlierVersion { version, digest, loaded_at: release.loaded_at }
+}
+
 impl Rest {
-    fn keep(&mut self, release: Arc<Release>) {
-        self.earlier.retain(|earlier| earlier.digest != release.digest);
-        self.earlier.insert(0, release);
+    fn forget(&mut self, digest: &str) {
+        self.earlier.retain(|earlier| earlier.known.digest != digest);
+    }
+
+    fn keep(&mut self, earlier: Earlier) {
+        self.forget(&earlier.known.digest);
+        self.earlier.insert(0, earlier);
         self.earlier.truncate(EARLIER);
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::grants::GrantsText;
 use super::*;
+use crate::clock::Timestamp;
 use crate::kit::build::{Built, build_bundled};
 
 /// The bundled plugins, built once.
@@ -39,10 +40,13 @@ fn host() -> Host {
         cache: cache.path().to_owned(),
         fresh_key: [7; 32],
         compiler: Compiler::InProcess,
-        now: Arc::new(|| 1_700_000_000_000),
+        clock: Clock::manual(Timestamp::from_millis(1_700_000_000_000).unwrap()).0,
         secrets: secrets.clone(),
         kv: Kv::default(),
         slots: Slots { pure: 16, io: 16 },
+        threads: 4,
+        max_bytes: 64 << 20,
+        limits: Limits::default(),
     });
     Host { plugins: plugins.unwrap(), secrets, _cache: cache }
 }
@@ -226,7 +230,7 @@ async fn the_cache_serves_and_is_not_believed_when_touched() {
     bytes[middle] ^= 1;
     std::fs::write(code.path(), &bytes).unwrap();
     let log = "log".parse().unwrap();
-    host.plugins.remove(&log);
+    host.plugins.forget(&log);
     host.load("log").await;
     assert_ne!(std::fs::read(code.path()).unwrap(), bytes, "it was compiled again");
     let receipt = host.plugins.deliver(&log, "{}", notification()).await.unwrap().receipt;

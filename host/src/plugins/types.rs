@@ -1,16 +1,18 @@
 //! Words of the plugin domain: names, kinds, versions, states, and why a call did not succeed.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::wasm::call::Fault;
+use crate::{clock::Timestamp, text_enum, wasm::call::Fault};
 
 use super::bindings::looma::plugin::types as wit;
 
 /// Name of a plugin: lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String)]
 #[serde(try_from = "String", into = "String")]
 pub struct PluginName(String);
 
@@ -55,67 +57,28 @@ impl fmt::Display for PluginName {
     }
 }
 
-/// What a plugin is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// judges series
-    AlertEvaluator,
-    /// brings alerts to people
-    Notifier,
-    /// finds services
-    DiscoveryStrategy,
-    /// scores talents for a demand
-    TalentMatcher,
-    /// turns text into vectors
-    TalentEmbedder,
-    /// reads a resume
-    ResumeParser,
+text_enum! {
+    /// What a plugin is for. The order is that of `contract::WORLDS`.
+    pub enum Kind {
+        /// Judges series.
+        AlertEvaluator = "alert-evaluator",
+        /// Brings alerts to people.
+        Notifier = "notifier",
+        /// Finds services.
+        DiscoveryStrategy = "discovery-strategy",
+        /// Scores talents for a demand.
+        TalentMatcher = "talent-matcher",
+        /// Turns text into vectors.
+        TalentEmbedder = "talent-embedder",
+        /// Reads a resume.
+        ResumeParser = "resume-parser",
+    }
 }
 
 impl Kind {
-    /// All kinds, in the order of `contract::WORLDS`.
-    pub const ALL: [Self; 6] = [
-        Self::AlertEvaluator,
-        Self::Notifier,
-        Self::DiscoveryStrategy,
-        Self::TalentMatcher,
-        Self::TalentEmbedder,
-        Self::ResumeParser,
-    ];
-
-    /// The name that the API and the tools use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AlertEvaluator => "alert-evaluator",
-            Self::Notifier => "notifier",
-            Self::DiscoveryStrategy => "discovery-strategy",
-            Self::TalentMatcher => "talent-matcher",
-            Self::TalentEmbedder => "talent-embedder",
-            Self::ResumeParser => "resume-parser",
-        }
-    }
-
     /// Whether plugins of this kind only compute: no clock, no network, no waiting.
     pub fn is_pure(self) -> bool {
         !matches!(self, Self::Notifier | Self::DiscoveryStrategy)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| {
-            format!("{text:?} is not a kind of plugin; kinds are {}", Self::ALL.map(Self::as_str).join(", "))
-        })
     }
 }
 
@@ -130,85 +93,75 @@ pub struct PluginRef {
     pub digest: String,
 }
 
-/// What is the matter with a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// it serves
-    Active,
-    /// its newest file could not be taken; an earlier one may still serve
-    Failed,
-    /// it failed too often and rests for a while
-    Quarantined,
-    /// an operator switched it off
-    Disabled,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Active => "active",
-            Self::Failed => "failed",
-            Self::Quarantined => "quarantined",
-            Self::Disabled => "disabled",
-        })
+text_enum! {
+    /// What is the matter with a plugin.
+    pub enum State {
+        /// It serves.
+        Active = "active",
+        /// Its newest file could not be taken; an earlier one may still serve.
+        Failed = "failed",
+        /// It failed too often and rests for a while.
+        Quarantined = "quarantined",
+        /// An operator switched it off.
+        Disabled = "disabled",
     }
 }
 
-/// Where a plugin's file came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// the watched folder
-    Folder,
-    /// the API
-    Upload,
+text_enum! {
+    /// Where a plugin's file came from.
+    pub enum Source {
+        /// The watched folder.
+        Folder = "folder",
+        /// The API.
+        Upload = "upload",
+    }
 }
 
 /// A version that can be rolled back to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarlierVersion {
-    /// the version it says it is
+    /// The version it says it is.
     pub version: String,
-    /// SHA-256 of its file, in hexadecimal
+    /// SHA-256 of its file, in hexadecimal.
     pub digest: String,
-    /// when it was taken, in milliseconds since the Unix epoch
-    pub loaded_at_ms: i64,
+    /// When it last came into service.
+    pub loaded_at: Timestamp,
 }
 
 /// A plugin as people see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PluginInfo {
-    /// its name
+    /// Its name.
     pub name: PluginName,
-    /// its kind, once a version has loaded
+    /// Its kind; absent until a version has loaded.
     pub kind: Option<Kind>,
-    /// the version that serves
+    /// The version that serves.
     pub version: Option<String>,
-    /// digest of the version that serves, else of the file that failed
+    /// SHA-256 of the file that serves, or else of the one that failed.
     pub digest: Option<String>,
-    /// what is the matter with it
+    /// What is the matter with it.
     pub state: State,
-    /// why it is not active, in words
+    /// Why it is not active, in words.
     pub error: Option<String>,
-    /// when the version that serves was taken, in milliseconds since the Unix epoch
-    pub loaded_at_ms: Option<i64>,
-    /// where its file came from
+    /// When the version that serves came into service.
+    pub loaded_at: Option<Timestamp>,
+    /// Where its file came from.
     pub source: Source,
-    /// what it says about itself
+    /// What it says about itself.
     pub description: String,
-    /// JSON Schema of its configuration, as text
-    pub config_schema: String,
-    /// calls since it was loaded
+    /// JSON Schema of its configuration.
+    pub config_schema: Value,
+    /// Calls since this server loaded it.
     pub calls: u64,
-    /// how many of them failed
+    /// How many of them failed.
     pub failures: u64,
-    /// what can be rolled back to, latest first
+    /// What can be rolled back to, latest first.
     pub previous: Vec<EarlierVersion>,
 }
 
 /// One fault of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ConfigProblem)]
 pub struct Problem {
     /// JSON pointer (RFC 6901) into the configuration
     pub pointer: String,

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::wasm::call::{Fault, Workers, classify};
+use crate::wasm::call::{Fault, classify};
 use crate::wasm::engine::{self, ticks};
 use crate::wasm::limits::Limits;
 
@@ -51,7 +51,6 @@ struct Inner {
     limits: Limits,
     grants: Arc<Grants>,
     services: Arc<Services>,
-    workers: Workers,
     idle: Mutex<Vec<Live>>,
     share: usize,
     permits: Arc<Semaphore>,
@@ -67,37 +66,28 @@ impl Version {
         component: &Component,
         grants: &Arc<Grants>,
         services: &Arc<Services>,
-        workers: &Workers,
     ) -> anyhow::Result<Self> {
         let mut linker = Linker::new(engine);
         host_api::link(&mut linker, kind).map_err(engine::told)?;
         let pre = linker.instantiate_pre(component).map_err(engine::told)?;
-        Ok(Self::new(name.clone(), kind, pre, Arc::clone(grants), Arc::clone(services), workers.clone()))
+        Ok(Self::new(name.clone(), kind, pre, Arc::clone(grants), Arc::clone(services)))
     }
 
     /// The same version under other grants.
     pub(super) fn regrant(&self, grants: &Arc<Grants>) -> Self {
-        let Inner { name, kind, pre, services, workers, .. } = &*self.0;
-        Self::new(name.clone(), *kind, pre.clone(), Arc::clone(grants), Arc::clone(services), workers.clone())
+        let Inner { name, kind, pre, services, .. } = &*self.0;
+        Self::new(name.clone(), *kind, pre.clone(), Arc::clone(grants), Arc::clone(services))
     }
 
-    fn new(
-        name: PluginName,
-        kind: Kind,
-        pre: InstancePre<Ctx>,
-        grants: Arc<Grants>,
-        services: Arc<Services>,
-        workers: Workers,
-    ) -> Self {
+    fn new(name: PluginName, kind: Kind, pre: InstancePre<Ctx>, grants: Arc<Grants>, services: Arc<Services>) -> Self {
         let share = share(kind);
         Self(Arc::new(Inner {
             name,
             kind,
             pre,
-            limits: grants.limits(kind),
+            limits: grants.limits(services.defaults),
             grants,
             services,
-            workers,
             idle: Mutex::default(),
             share,
             permits: Arc::new(Semaphore::new(share)),
@@ -120,7 +110,7 @@ impl Version {
     ) -> Result<R, CallError> {
         let permit = self.permit().await?;
         let inner = Arc::clone(&self.0);
-        let answer = self.0.workers.run(move || {
+        let answer = self.0.services.workers.run(move || {
             let answer = inner.call_now(call);
             drop(permit);
             answer

@@ -153,3 +153,8 @@ pub fn admin_password() -> Option<String> {
 pub fn log_filter() -> String {
     std::env::var("LOOMA_LOG").unwrap_or_else(|_| "info,sqlx=warn,wasmtime=warn,cranelift=warn".to_owned())
 }
+
+/// The binary that runs.
+pub fn this_executable() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("could not find the binary that runs")
+}

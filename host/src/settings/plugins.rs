@@ -18,8 +18,12 @@ pub struct Plugins {
     pub deadline_ms: u64,
     /// The time that compiling one component may take, in seconds.
     pub compile_seconds: u64,
-    /// Threads that pure plugins run on; one less than the cores, at least one, when absent.
+    /// Threads that pure plugins run on; two a core, at least four, when absent.
     pub threads: Option<usize>,
+    /// Where compiled components are kept; `DATA/plugin-cache` when absent. Nobody else may write there.
+    pub cache: Option<PathBuf>,
+    /// The binary whose processes compile components; this one when absent.
+    pub compiler: Option<PathBuf>,
 }
 
 impl Default for Plugins {
@@ -31,6 +35,8 @@ impl Default for Plugins {
             deadline_ms: 5000,
             compile_seconds: 120,
             threads: None,
+            cache: None,
+            compiler: None,
         }
     }
 }

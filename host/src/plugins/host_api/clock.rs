@@ -6,6 +6,6 @@ use super::Ctx;
 
 impl Host for Ctx {
     fn now_ms(&mut self) -> wasmtime::Result<i64> {
-        Ok((self.reach.services.now)())
+        Ok(self.reach.services.clock.now().millis())
     }
 }

@@ -17,19 +17,23 @@ use arc_swap::ArcSwap;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use crate::wasm::limits::{Limiter, Limits};
-use crate::wasm::wasi::{self, Inert, Senses};
-
-use super::bindings::looma::host as wit;
-use super::contract::CONTRACT;
-use super::grants::Grants;
-use super::types::{Kind, PluginName};
+use super::{
+    bindings::looma::host as wit,
+    contract::CONTRACT,
+    grants::Grants,
+    kv::Kv,
+    types::{Kind, PluginName},
+};
+use crate::{
+    clock::Clock,
+    wasm::{
+        call::Workers,
+        limits::{Limiter, Limits},
+        wasi::{self, Inert, Senses},
+    },
+};
 
 pub(super) use http::HttpClients;
-pub use kv::Kv;
-
-/// Milliseconds since the Unix epoch, from the clock of this process.
-pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Lines that one call may log.
 const LOG_LINES: u32 = 100;
@@ -62,7 +66,10 @@ impl Secrets {
 
 /// What all plugins' host functions share.
 pub(super) struct Services {
-    pub(super) now: Now,
+    pub(super) clock: Clock,
+    pub(super) workers: Workers,
+    /// The limits of an instance whose grants do not say.
+    pub(super) defaults: Limits,
     pub(super) secrets: Secrets,
     pub(super) kv: Kv,
     pub(super) http: HttpClients,

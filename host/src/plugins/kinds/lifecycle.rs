@@ -84,15 +84,20 @@ struct Told {
 
 /// Asks a version who it is, and holds the answer against the name of its file.
 pub(in crate::plugins) async fn describe(version: &Version) -> Result<Descriptor, CallError> {
-    let told = match version.kind().is_pure() {
-        true => version.pure(|Live { store, lifecycle, .. }| lifecycle.describe_now(store)).await?,
-        false => {
-            version
-                .io(Box::new(|Live { store, lifecycle, .. }| Box::pin(async { lifecycle.describe(store).await })))
-                .await?
-        }
-    };
-    checked(told, version.name())
+    checked(told(version).await?, version.name())
+}
+
+/// The name that a version gives itself.
+pub(in crate::plugins) async fn name(version: &Version) -> Result<String, CallError> {
+    Ok(told(version).await?.name)
+}
+
+async fn told(version: &Version) -> Result<Told, CallError> {
+    if version.kind().is_pure() {
+        return version.pure(|Live { store, lifecycle, .. }| lifecycle.describe_now(store)).await;
+    }
+    let call: IoCall<_> = Box::new(|Live { store, lifecycle, .. }| Box::pin(async { lifecycle.describe(store).await }));
+    version.io(call).await
 }
 
 fn checked(told: Told, name: &PluginName) -> Result<Descriptor, CallError> {

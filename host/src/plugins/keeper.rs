@@ -1,0 +1,258 @@
+//! Keeping plugins: what serves is committed to the database before it serves, and every replica follows.
+//!
+//! Memory changes only when a change of the feed is applied, so that what the database says and what serves are one.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PluginInfo, PluginName, Plugins, Source,
+    load::{File, LoadError, Stage, Staged},
+    queries::{self, KnownVersion},
+    slot::{Before, Switch},
+    types::EarlierVersion,
+};
+use crate::{
+    app::App,
+    db::{self, AsConn, DbError},
+    feed::{Change, Changes, Op, Topic},
+    http::auth::Scope,
+};
+
+/// Plugins as people see them.
+pub(super) const PLUGINS: Topic = Topic { name: "plugins", scope: Some(Scope::PluginsRead) };
+/// Which version serves, for the replicas alone.
+pub(super) const SERVING: Topic = Topic { name: "plugin-serving", scope: None };
+
+/// What `SERVING` carries.
+#[derive(Debug, Serialize, Deserialize)]
+struct ServingNow {
+    serving: String,
+    enabled: bool,
+}
+
+/// Why a file does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TakeError {
+    /// It is at fault.
+    #[error(transparent)]
+    Refused(#[from] LoadError),
+    /// The database is.
+    #[error("the database failed")]
+    Database(#[from] DbError),
+}
+
+/// Takes a file: when it can serve it is kept, and serves on every replica. Gives the plugin, and whether it is new.
+pub(super) async fn take(
+    app: &App,
+    name: &PluginName,
+    file: File,
+    changes: Changes,
+) -> Result<(PluginInfo, Novelty), TakeError> {
+    let wasm = file.wasm.clone();
+    match app.plugins.stage(name, file).await {
+        Ok(Stage::Serving(_)) => match app.plugins.get(name) {
+            Some(info) => Ok((info, Novelty::Known)),
+            None => Err(gone(name).into()),
+        },
+        Ok(Stage::Ready(staged)) => Ok((commit(app, staged, Some(&wasm), changes).await?, Novelty::New)),
+        Err(refused) => {
+            publish(app, name).await?;
+            Err(refused.into())
+        }
+    }
+}
+
+/// Whether a file was the one that serves already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Novelty {
+    New,
+    Known,
+}
+
+async fn commit(app: &App, staged: Staged, wasm: Option<&[u8]>, mut changes: Changes) -> Result<PluginInfo, TakeError> {
+    let now = app.clock.now();
+    let plugin = staged.plugin().clone();
+    let name = plugin.name.clone();
+    let Some(after) = staged.info() else { return Err(gone(&name).into()) };
+    let mut tx = app.db.write().await?;
+    if let Some(wasm) = wasm {
+        queries::keep_file(&mut tx, &plugin.digest, wasm, now).await?;
+    }
+    let version = KnownVersion {
+        plugin_name: name.to_string(),
+        digest: plugin.digest.clone(),
+        version: plugin.version,
+        kind: staged.kind(),
+        source: staged.source(),
+        loaded_at: now,
+    };
+    queries::keep_version(&mut tx, &version).await?;
+    let enabled = queries::set_serving(&mut tx, &name, &plugin.digest, now).await?;
+    queries::prune_files(&mut tx).await?;
+    changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving: plugin.digest, enabled });
+    changes.put(PLUGINS, name.as_str(), app.plugins.get(&name).as_ref(), &after);
+    let _pending = app.plugins.pend(staged);
+    app.feed.commit(tx, changes).await?;
+    Ok(after)
+}
+
+/// Goes back to the version before; `None` when there is none.
+pub(super) async fn roll_back(app: &App, name: &PluginName, changes: Changes) -> Result<Option<PluginInfo>, TakeError> {
+    let Some(slot) = app.plugins.slot(name) else { return Ok(None) };
+    let staged = match slot.before() {
+        None => return Ok(None),
+        Some(Before::Ready(release)) => app.plugins.stage_again(&slot, &release).await,
+        Some(Before::Known(digest)) => {
+            let Some(file) = stored(&mut app.db.read().await?, name, &digest).await? else { return Ok(None) };
+            match app.plugins.stage(name, File { loaded_at: app.clock.now(), ..file }).await? {
+                Stage::Ready(staged) => staged,
+                Stage::Serving(_) => return Ok(app.plugins.get(name)),
+            }
+        }
+    };
+    commit(app, staged, None, changes).await.map(Some)
+}
+
+/// Lets calls through or not; `None` when there is no such plugin.
+pub(super) async fn switch(
+    app: &App,
+    name: &PluginName,
+    to: Switch,
+    mut changes: Changes,
+) -> db::Result<Option<PluginInfo>> {
+    let Some(slot) = app.plugins.slot(name) else { return Ok(None) };
+    let (before, Some(after)) = (slot.info(), slot.info_when(to)) else { return Ok(None) };
+    let mut tx = app.db.write().await?;
+    let enabled = to == Switch::On;
+    if !queries::set_enabled(&mut tx, name, enabled, app.clock.now()).await? {
+        return Ok(None);
+    }
+    let serving = after.digest.clone().unwrap_or_default();
+    changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving, enabled });
+    changes.put(PLUGINS, name.as_str(), before.as_ref(), &after);
+    app.feed.commit(tx, changes).await?;
+    Ok(Some(after))
+}
+
+/// Forgets a plugin: its versions, its keys, and its file in the folder. `None` when there is no such plugin.
+pub(super) async fn remove(app: &App, name: &PluginName, mut changes: Changes) -> anyhow::Result<Option<PluginInfo>> {
+    let Some(info) = app.plugins.get(name) else { return Ok(None) };
+    super::watch::remove_file(app, name).await?;
+    let mut tx = app.db.write().await?;
+    queries::delete(&mut tx, name).await?;
+    changes.delete_quietly(SERVING, name.as_str());
+    changes.delete(PLUGINS, name.as_str(), &info);
+    app.feed.commit(tx, changes).await?;
+    Ok(Some(info))
+}
+
+/// Shows watchers what became of a plugin without its serving version changing.
+pub(super) async fn publish(app: &App, name: &PluginName) -> db::Result<()> {
+    let Some(info) = app.plugins.get(name) else { return Ok(()) };
+    let mut changes = Changes::unaudited();
+    changes.put_quietly(PLUGINS, name.as_str(), &info);
+    let tx = app.db.write().await?;
+    app.feed.commit(tx, changes).await.map(drop)
+}
+
+/// Applies a change of `SERVING` to memory. What another replica brought is asked for, and loaded by `follow`.
+pub(super) fn apply(plugins: &Plugins, change: &Change) {
+    let Ok(name) = change.key.parse::<PluginName>() else { return };
+    if change.op == Op::Delete {
+        plugins.forget(&name);
+        return;
+    }
+    let Some(ServingNow { serving, enabled }) = change.read::<ServingNow>() else { return };
+    plugins.slot_or_new(&name).switch(if enabled { Switch::On } else { Switch::Off });
+    match plugins.pending(&name, &serving) {
+        Some(staged) => staged.serve(),
+        None if plugins.digest(&name).as_deref() != Some(&serving) => plugins.ask_for(name),
+        None => {}
+    }
+}
+
+/// Puts in service what the database says.
+pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
+    let mut reader = app.db.read().await?;
+    let Some(row) = queries::find(&mut reader, name).await? else { return Ok(()) };
+    serve_stored(&mut reader, &app.plugins, name, &row.serving).await
+}
+
+/// Writes down what the plugin domain did by itself: a version that it rolled back from, or a quarantine.
+pub(super) async fn note(app: &App, name: &PluginName) -> anyhow::Result<()> {
+    let Some(digest) = app.plugins.digest(name) else { return Ok(()) };
+    let now = app.clock.now();
+    let mut tx = app.db.write().await?;
+    let Some(row) = queries::find(&mut tx, name).await? else { return Ok(()) };
+    let mut changes = Changes::unaudited();
+    if row.serving != digest {
+        queries::set_serving(&mut tx, name, &digest, now).await?;
+        if let Some(known) = queries::version(&mut tx, name, &digest).await? {
+            queries::keep_version(&mut tx, &KnownVersion { loaded_at: now, ..known }).await?;
+        }
+        changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving: digest, enabled: row.enabled });
+    }
+    if let Some(info) = app.plugins.get(name) {
+        changes.put_quietly(PLUGINS, name.as_str(), &info);
+    }
+    app.feed.commit(tx, changes).await?;
+    Ok(())
+}
+
+/// Loads every plugin that the database knows, as `on` sees it.
+pub(super) async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Result<()> {
+    for row in queries::all(on).await? {
+        let Ok(name) = row.plugin_name.parse::<PluginName>() else { continue };
+        plugins.slot_or_new(&name).switch(if row.enabled { Switch::On } else { Switch::Off });
+        serve_stored(on, plugins, &name, &row.serving).await?;
+    }
+    Ok(())
+}
+
+/// Puts a stored version in service. That it is not taken is a recorded state, and no failure here.
+async fn serve_stored(on: &mut dyn AsConn, plugins: &Plugins, name: &PluginName, digest: &str) -> anyhow::Result<()> {
+    let slot = plugins.slot_or_new(name);
+    match stored(on, name, digest).await? {
+        None => {
+            tracing::error!(plugin.name = %name, plugin.digest = digest, "the file of plugin {name} is not kept any more")
+        }
+        Some(file) => {
+            let (wasm, source) = (file.wasm.clone(), file.source);
+            match plugins.stage(name, file).await {
+                Ok(Stage::Ready(staged)) => staged.serve(),
+                Ok(Stage::Serving(_)) => {}
+                Err(LoadError { name, reason }) => plugins.refuse(&name, &wasm, &reason, source),
+            }
+        }
+    }
+    let known = queries::versions(on, name).await?.into_iter();
+    slot.remember(
+        known
+            .map(|KnownVersion { version, digest, loaded_at, .. }| EarlierVersion { version, digest, loaded_at })
+            .collect(),
+    );
+    Ok(())
+}
+
+async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Result<Option<File>> {
+    let Some(known) = queries::version(on, name, digest).await? else { return Ok(None) };
+    let file = queries::file(on, digest).await?;
+    Ok(file.map(|wasm| File { wasm: wasm.into(), source: known.source, loaded_at: known.loaded_at }))
+}
+
+fn gone(name: &PluginName) -> LoadError {
+    LoadError { name: name.clone(), reason: "it was removed in the meantime".to_owned() }
+}
+
+/// Whether this file of the folder was superseded: taken once, and another version serves since.
+pub(super) async fn is_superseded(app: &App, name: &PluginName, digest: &str) -> db::Result<bool> {
+    let mut reader = app.db.read().await?;
+    let serving = queries::find(&mut reader, name).await?;
+    let known = queries::version(&mut reader, name, digest).await?;
+    Ok(known.is_some() && serving.is_some_and(|row| row.serving != digest))
+}
+
+/// The source of what serves.
+pub(super) fn is_from_folder(app: &App, name: &PluginName) -> bool {
+    app.plugins.get(name).is_some_and(|info| info.source == Source::Folder)
+}

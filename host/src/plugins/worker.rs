@@ -1,0 +1,134 @@
+//! What the plugin domain does by itself: loads at the start, watches the folder, follows other replicas, forgets what expired.
+
+use std::{sync::PoisonError, time::Duration};
+
+use super::{
+    Kv, PluginName, PluginSettings, Plugins, Secrets,
+    grants::{Grants, GrantsText},
+    keeper, queries,
+    routes::GRANTS,
+    watch::{self, Occasion},
+};
+use crate::{
+    app::App,
+    clock::Clock,
+    db::{AsConn, Db, Json},
+    feed::{Change, Feed},
+    ids::Ids,
+    settings::{self, Settings, files},
+    wasm::{
+        compile::{CompileLimits, Compiler},
+        engine::Slots,
+        limits::Limits,
+    },
+};
+
+/// Opens the plugin domain of a server, with nothing loaded yet.
+pub fn open(settings: &Settings, db: &Db, feed: &Feed, clock: &Clock, ids: &Ids) -> anyhow::Result<Plugins> {
+    let own = &settings.plugins;
+    let exe = match &own.compiler {
+        Some(exe) => exe.clone(),
+        None => settings::this_executable()?,
+    };
+    let limits = CompileLimits { cpu: Duration::from_secs(own.compile_seconds), ..CompileLimits::default() };
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let cache = own.cache.clone().unwrap_or_else(|| settings.server.data.join("plugin-cache"));
+    files::make_private_folder(&cache)?;
+    files::make_private_folder(&settings.plugins_dir())?;
+    let plugins = Plugins::start(PluginSettings {
+        cache,
+        fresh_key: ids.random(),
+        compiler: Compiler::Child { exe, limits },
+        clock: clock.clone(),
+        secrets: Secrets::default(),
+        kv: Kv::Database(db.clone()),
+        slots: Slots::default(),
+        threads: own.threads.unwrap_or((cores * 2).max(4)),
+        max_bytes: usize::try_from(own.max_component_bytes).unwrap_or(usize::MAX),
+        limits: Limits {
+            memory_bytes: usize::try_from(own.memory_bytes).unwrap_or(usize::MAX),
+            deadline: Duration::from_millis(own.deadline_ms),
+            ..Limits::default()
+        },
+    })?;
+    let serving = plugins.clone();
+    feed.on(keeper::SERVING, move |change| keeper::apply(&serving, change));
+    let granted = plugins.clone();
+    feed.on(GRANTS, move |change| apply_grants(&granted, change));
+    // What people see is made when they ask; the topic is there for those who watch.
+    feed.on(keeper::PLUGINS, |_| {});
+    Ok(plugins)
+}
+
+/// Loads grants and plugins from the database, as `on` sees it.
+pub async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Result<()> {
+    for (name, Json(grants)) in queries::all_grants(on).await? {
+        grant(plugins, &name, &grants);
+    }
+    keeper::load(on, plugins).await
+}
+
+/// Takes what lies in the folder, before the server serves.
+pub async fn scan_at_start(app: &App) -> anyhow::Result<()> {
+    watch::scan(app, Occasion::Start).await
+}
+
+/// Starts what it does by itself.
+pub fn start(app: &App) {
+    let own = app.clone();
+    app.tasks.every("plugins.scan", Duration::from_secs(60), move || {
+        let app = own.clone();
+        async move { watch::scan(&app, Occasion::Later).await }
+    });
+    let own = app.clone();
+    app.tasks.every("plugins.expire", Duration::from_secs(60), move || {
+        let app = own.clone();
+        async move {
+            let mut tx = app.db.write().await?;
+            queries::kv_expire(&mut tx, app.clock.now()).await?;
+            Ok(tx.commit().await?)
+        }
+    });
+    app.tasks.spawn("plugins.watch", watch::watch(app.clone()));
+    app.tasks.spawn("plugins.follow", follow(app.clone()));
+}
+
+/// Loads what other replicas brought, and writes down what happened here by itself.
+async fn follow(app: App) {
+    let asks = app.plugins.0.asks.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut asks) = asks else { return };
+    let mut changes = app.plugins.changes();
+    loop {
+        let done = tokio::select! {
+            Some(name) = asks.recv() => keeper::follow(&app, &name).await,
+            // Whoever lags misses names; the next change of a plugin tells it all.
+            changed = changes.recv() => match changed {
+                Ok(name) => keeper::note(&app, &name).await,
+                Err(_) => Ok(()),
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = format!("{error:#}"), "could not follow a change of a plugin");
+        }
+    }
+}
+
+fn apply_grants(plugins: &Plugins, change: &Change) {
+    if let Some(grants) = change.read::<GrantsText>() {
+        grant(plugins, &change.key, &grants);
+    }
+}
+
+fn grant(plugins: &Plugins, name: &str, grants: &GrantsText) {
+    match (name.parse::<PluginName>(), Grants::parse(grants)) {
+        (Ok(name), Ok(grants)) => plugins.set_grants(&name, grants),
+        (_, Err(problems)) => {
+            tracing::error!(
+                plugin.name = name,
+                ?problems,
+                "stored grants of plugin {name} cannot be read, none are in force"
+            );
+        }
+        (Err(error), _) => tracing::error!(plugin.name = name, error, "stored grants are for no plugin"),
+    }
+}
