@@ -1,12 +1,13 @@
 //! Talents, skills, companies, projects, and who fits what. It reads from the database; nothing of it is kept in memory.
 //!
 //! Read on in `base` (what the four main things have in common), `talents`, `skills`, `companies`, `projects`,
-//! `parts` (what belongs to one talent), `text` (dates, addresses).
+//! `parts` (what belongs to one talent), `recommendations`, `text` (dates, addresses).
 
 mod base;
 pub mod companies;
 mod parts;
 pub mod projects;
+mod recommendations;
 mod routes;
 pub mod skills;
 pub mod talents;
@@ -34,10 +35,10 @@ impl Talent {
 
 /// Its statements that both databases take, and those of SQLite and of PostgreSQL alone.
 pub(crate) fn statements() -> [Vec<(&'static str, &'static str)>; 3] {
+    let main = [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS];
     [
-        [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS, &parts::statements()]
-            .concat(),
-        projects::SQLITE.to_vec(),
-        projects::POSTGRES.to_vec(),
+        [&main.concat(), parts::statements().as_slice(), recommendations::STATEMENTS].concat(),
+        [projects::SQLITE, recommendations::SQLITE].concat(),
+        [projects::POSTGRES, recommendations::POSTGRES].concat(),
     ]
 }

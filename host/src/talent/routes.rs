@@ -2,7 +2,7 @@
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{companies, parts, projects, skills, talents};
+use super::{companies, parts, projects, recommendations, skills, talents};
 use crate::app::App;
 
 /// The routes of talents, skills, companies and projects.
@@ -13,4 +13,5 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(companies::routes())
         .merge(projects::routes())
         .merge(parts::routes())
+        .merge(recommendations::routes())
 }
