@@ -6,7 +6,7 @@
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
 //!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
-//! 5  kit, cli, main
+//! 5  client, agent, kit, cli, main                    client and agent speak HTTP, and know no domain
 //! ```
 
 pub mod clock;
@@ -35,5 +35,7 @@ pub mod talent;
 pub mod run;
 pub mod statements;
 
-pub mod cli;
+pub mod client;
+pub mod agent;
 pub mod kit;
+pub mod cli;

@@ -12,7 +12,7 @@ use crate::{
     db::Db,
     discovery::{self, Discovery},
     feed::{self, Feed},
-    http::{auth::Auth, request::Counts, router, serve},
+    http::{auth::Auth, idempotency, request::Counts, router, serve},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
     metrics::{self, Metrics},
@@ -78,14 +78,16 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
     let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
+    let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
+    let registry = Registry::new(&base);
     Ok(App {
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
         ids,
         replica,
         plugins,
-        registry: Registry::new(&feed),
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
+        registry,
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
         discovery: Discovery::new(&feed),
@@ -126,6 +128,11 @@ fn start_tasks(app: &App) {
     tasks.every("feed.prune", seconds(3600), move || {
         let feed = feed.clone();
         async move { feed::prune(&feed).await }
+    });
+    let (db, clock) = (app.db.clone(), app.clock.clone());
+    tasks.every("http.prune", seconds(3600), move || {
+        let (db, clock) = (db.clone(), clock.clone());
+        async move { idempotency::prune(&db, &clock).await }
     });
     let db = app.db.clone();
     tasks.every("db.checkpoint", Duration::from_millis(250), move || {
@@ -177,7 +184,8 @@ pub async fn run(settings: Settings, ready: impl FnOnce(&Running) -> anyhow::Res
     }
 }
 
-async fn signal() -> anyhow::Result<()> {
+/// Waits for one of the signals that end a process.
+pub async fn signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, metrics, plugins, system, talent, users};
+use crate::{audit, db, feed, http::idempotency, metrics, plugins, registry, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub fn all() -> Statements {
     all.sqlite.extend(users::SQLITE);
     all.postgres.extend(users::POSTGRES);
     all.both.extend(users::SESSION_STATEMENTS);
+    all.both.extend(idempotency::STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
     all.both.extend(plugins::STATEMENTS);
@@ -32,6 +33,9 @@ pub fn all() -> Statements {
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);
     all.both.extend(metrics::STATEMENTS);
+    all.postgres.extend(registry::POSTGRES.concat());
+    all.sqlite.extend(registry::SQLITE.concat());
+    all.both.extend(registry::STATEMENTS.concat());
     let [both, sqlite, postgres] = talent::statements();
     all.both.extend(both);
     all.sqlite.extend(sqlite);

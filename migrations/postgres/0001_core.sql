@@ -87,8 +87,8 @@ CREATE INDEX audit_logs_by_actor ON audit_logs (actor, created_at, audit_id);
 CREATE INDEX audit_logs_by_request ON audit_logs (request_id);
 
 CREATE TABLE idempotency_keys (
-    key_hash   TEXT COLLATE "C"    NOT NULL PRIMARY KEY, -- SHA-256 of caller, path and key
-    body_hash  TEXT    NOT NULL,
+    key_hash   TEXT COLLATE "C"    NOT NULL PRIMARY KEY, -- SHA-256 of caller, method, path and key
+    body_hash  TEXT    NOT NULL,             -- keyed code of query and body
     status     BIGINT,                      -- absent while the first request runs
     headers    JSONB,
     body       BYTEA,

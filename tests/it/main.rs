@@ -4,9 +4,14 @@
 
 mod audit;
 mod auth;
+mod client;
+mod discovery;
 mod examples;
+mod idempotency;
 mod metrics;
+mod nodes;
 mod serve;
+mod services;
 mod statements;
 mod system;
 mod talent;

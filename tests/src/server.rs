@@ -150,6 +150,15 @@ impl TestServer {
         self.clock.advance(by);
     }
 
+    /// Lets seconds pass one by one and sweeps the leases in each, as a server does that was not stopped meanwhile.
+    pub async fn live(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.advance(Duration::from_secs(1));
+            self.run_task("registry.flush").await;
+            self.run_task("registry.expire").await;
+        }
+    }
+
     /// Runs a periodic task and waits for it; it must not fail.
     pub async fn run_task(&self, name: &str) -> TaskStatus {
         let status = self.app().tasks.run_now(name).await.expect("there is such a task");

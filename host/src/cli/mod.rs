@@ -1,5 +1,7 @@
 //! The command line: a file a subcommand.
 
+mod agent;
+mod list;
 mod dev;
 mod openapi;
 mod serve;
@@ -22,6 +24,20 @@ struct Arguments {
 enum Command {
     /// Runs a server.
     Serve(serve::Serve),
+    /// Reports the machine that it runs on to a server, as a node.
+    Agent(agent::Agent),
+    /// Looks at services.
+    #[command(subcommand)]
+    Service(list::Look),
+    /// Looks at nodes.
+    #[command(subcommand)]
+    Node(list::Look),
+    /// Looks at alerts.
+    #[command(subcommand)]
+    Alert(list::Look),
+    /// Looks at plugins.
+    #[command(subcommand)]
+    Plugin(list::Look),
     /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
     Dev(dev::Dev),
     /// Prints the OpenAPI document.
@@ -39,6 +55,11 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(serve) => serve.run(),
+        Command::Agent(agent) => agent.run(),
+        Command::Service(look) => look.run(list::SERVICES),
+        Command::Node(look) => look.run(list::NODES),
+        Command::Alert(look) => look.run(list::ALERTS),
+        Command::Plugin(look) => look.run(list::PLUGINS),
         Command::Dev(dev) => dev.run(),
         Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),

@@ -43,17 +43,40 @@ fn names(list: &str, tag: &str) -> bool {
 impl Conditions {
     /// 412 if `If-Match` names another version than `current`.
     pub fn allow_write<T: Serialize>(&self, current: &T) -> ApiResult<()> {
-        let Some(wanted) = &self.if_match else { return Ok(()) };
+        if self.if_match.is_none() {
+            return Ok(());
+        }
         let json = serde_json::to_vec(current).map_err(|error| ApiError::Internal(error.into()))?;
-        if names(wanted, &tag(&json)) { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+        self.allow_write_of(&tag(&json))
+    }
+
+    /// 412 if `If-Match` names another version than the one of `tag`.
+    pub fn allow_write_of(&self, tag: &str) -> ApiResult<()> {
+        let wanted = self.if_match.as_deref().is_none_or(|wanted| names(wanted, tag));
+        if wanted { Ok(()) } else { Err(ApiError::PreconditionFailed) }
+    }
+
+    /// Whether the write must fail rather than be tried on a newer version.
+    pub fn guards_write(&self) -> bool {
+        self.if_match.is_some()
     }
 
     /// The thing with its tag, or 304.
     pub fn answer<T: Serialize>(&self, thing: &T) -> ApiResult<Response> {
         let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
         let tag = tag(&json);
-        let value = HeaderValue::from_str(&tag).map_err(|error| ApiError::Internal(error.into()))?;
-        if self.if_none_match.as_deref().is_some_and(|known| names(known, &tag)) {
+        self.answer_json(&tag, json)
+    }
+
+    /// The thing with a tag of its own, which tells less than a hash of it would, or 304.
+    pub fn answer_as<T: Serialize>(&self, tag: &str, thing: &T) -> ApiResult<Response> {
+        let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        self.answer_json(tag, json)
+    }
+
+    fn answer_json(&self, tag: &str, json: Vec<u8>) -> ApiResult<Response> {
+        let value = HeaderValue::from_str(tag).map_err(|error| ApiError::Internal(error.into()))?;
+        if self.if_none_match.as_deref().is_some_and(|known| names(known, tag)) {
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, value)]).into_response());
         }
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,6 +6,7 @@ pub mod error;
 pub mod auth;
 pub mod body;
 pub mod etag;
+pub mod idempotency;
 pub mod page;
 pub mod openapi;
 pub mod request;

@@ -14,11 +14,16 @@ use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{body, error::ApiError, openapi::Document, request};
+use super::{body, error::ApiError, idempotency, openapi::Document, request};
 use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, plugins, registry, system, talent, users};
 
 /// Where the API stands.
 pub const BASE: &str = "/api/v1";
+
+/// Whether the answers of a path show secrets: such an answer is never kept for an `Idempotency-Key`.
+fn shows_secrets(path: &str) -> bool {
+    path.strip_prefix(BASE).is_some_and(|path| path == "/tokens" || path.starts_with("/auth/"))
+}
 
 fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
@@ -52,8 +57,17 @@ pub fn router(app: App) -> Router {
         counts: app.counts.clone(),
     };
     let limit = app.settings.server.body_limit;
+    let keys = idempotency::Layer {
+        db: app.db.clone(),
+        clock: app.clock.clone(),
+        auth: app.auth.clone(),
+        tasks: app.tasks.clone(),
+        limit,
+        exempt: shows_secrets,
+    };
     let patience = Duration::from_secs(app.settings.server.request_timeout_seconds);
     routes
+        .layer(middleware::from_fn_with_state(keys, idempotency::around))
         .merge(system::public())
         .route("/api/openapi.json", get(|| async move { Json(document) }))
         .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))

@@ -1,26 +1,375 @@
 //! Services and nodes: who is there, and whether it lives.
+//!
+//! Lookups are answered from memory. A change is durable, and on the feed, before it is acknowledged; a heartbeat is a
+//! touch in memory that the database learns of within a second. Nothing here expires by the wall clock, and nobody within
+//! one time-to-live of a start, or of a pause of the process.
+//!
+//! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `writer` (group commit),
+//! `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` (for siblings).
 
+mod discovery;
+mod found;
+mod index;
+mod lease;
+mod member;
+mod nodes;
+mod random;
 mod routes;
+mod select;
+mod services;
+mod types;
+mod wheel;
+mod worker;
+mod writer;
 
-use crate::{app::App, db::AsConn, feed::Feed};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
+
+use crate::{
+    app::App,
+    clock::{Clock, Timestamp},
+    db::{AsConn, Db, GroupCommit},
+    feed::{Change, Feed, Op},
+    ids::{Ids, NodeId, Revision, ServiceId},
+    settings,
+};
+use index::Index;
+use member::Member;
+use wheel::Wheel;
+use writer::{Edit, Reply};
+
+pub use found::{Found, FoundAs, FoundError};
+pub use nodes::{NODES, NewNode, Node, NodeStatus, NodeType};
 pub use routes::routes;
+pub use select::Filter;
+pub use services::{Check, CheckKind, NewService, SERVICES, Service, ServiceStatus};
+pub use types::{Counts, Health, Maintenance, Object, Protection, Tags};
+pub use writer::WriteError;
+
+pub(crate) const STATEMENTS: [&[(&str, &str)]; 2] = [services::STATEMENTS, nodes::STATEMENTS];
+pub(crate) const SQLITE: [&[(&str, &str)]; 2] = [services::SQLITE, nodes::SQLITE];
+pub(crate) const POSTGRES: [&[(&str, &str)]; 2] = [services::POSTGRES, nodes::POSTGRES];
+
+/// How exactly leases expire.
+const TICK: Duration = Duration::from_secs(1);
+/// Slots of a wheel: leases of up to that many seconds come up once.
+const SLOTS: usize = 1024;
 
 /// The registry. Clones share it.
-#[derive(Clone, Default)]
-pub struct Registry;
+#[derive(Clone)]
+pub struct Registry {
+    core: Arc<Core>,
+    services: GroupCommit<Edit<Service>, Reply<Service>>,
+    nodes: GroupCommit<Edit<Node>, Reply<Node>>,
+    /// What empties the two queues, until it is started.
+    writers: Arc<Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>>,
+}
 
-impl Registry {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
-        Self
+/// What everything here shares.
+struct Core {
+    db: Db,
+    feed: Feed,
+    clock: Clock,
+    settings: settings::Registry,
+    random: random::Random,
+    index: RwLock<Index>,
+    wheels: Wheels,
+    sweeps: Mutex<worker::Sweeps>,
+    protection: Mutex<Protection>,
+    heartbeats: AtomicU64,
+    expired: AtomicU64,
+}
+
+struct Wheels {
+    services: Mutex<Wheel<ServiceId>>,
+    nodes: Mutex<Wheel<NodeId>>,
+}
+
+impl Core {
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Index)) {
+        change(&mut self.index.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn wheel<T: Member>(&self) -> MutexGuard<'_, Wheel<T::Id>> {
+        T::wheel(self).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweeps(&self) -> MutexGuard<'_, worker::Sweeps> {
+        self.sweeps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of a lease, in `uptime`; there is none where no heartbeat is expected, or missed already.
+    fn deadline<T: Member>(&self, index: &Index, id: &T::Id) -> Option<Duration> {
+        let held = T::members(index).get(id)?;
+        let ttl = u64::try_from(held.thing.ttl_seconds()).ok().filter(|ttl| *ttl > 0)?;
+        let lives = held.thing.health() != Health::Critical;
+        lives.then(|| held.lease.beat().max(self.sweeps().grace) + Duration::from_secs(ttl))
+    }
+
+    /// Has the lease of `id` looked at when it ends.
+    fn arm<T: Member>(&self, id: &T::Id) {
+        let deadline = self.deadline::<T>(&self.index(), id);
+        if let Some(deadline) = deadline {
+            self.wheel::<T>().arm(id.clone(), deadline);
+        }
+    }
+
+    fn apply_service(&self, change: &Change) {
+        let id = ServiceId::from(change.key.as_str());
+        match change.op {
+            Op::Delete => self.change(|index| index.remove_service(&id, change.revision)),
+            Op::Put => {
+                if let Some(service) = change.read::<Service>() {
+                    self.change(|index| index.put_service(service, self.clock.uptime()));
+                    self.arm::<Service>(&id);
+                }
+            }
+        }
+    }
+
+    fn apply_node(&self, change: &Change) {
+        let id = NodeId::from(change.key.as_str());
+        match change.op {
+            Op::Delete => self.change(|index| index.remove_node(&id, change.revision)),
+            Op::Put => {
+                if let Some(node) = change.read::<Node>() {
+                    self.change(|index| index.put_node(node, self.clock.uptime()));
+                    self.arm::<Node>(&id);
+                }
+            }
+        }
     }
 }
 
-/// Fills memory from the database, as `on` sees it.
-pub async fn load(_on: &mut dyn AsConn, _own: &Registry) -> anyhow::Result<()> {
+/// What a registry stands on.
+pub struct Base<'a> {
+    /// The database.
+    pub db: &'a Db,
+    /// The change feed.
+    pub feed: &'a Feed,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Chance.
+    pub ids: &'a Ids,
+    /// How long leases last, and how many may end at once.
+    pub settings: &'a settings::Registry,
+}
+
+impl Registry {
+    /// Keeps itself true from the feed.
+    pub fn new(base: &Base<'_>) -> Self {
+        let Base { db, feed, clock, ids, settings } = *base;
+        let wheels = Wheels { services: Wheel::new(SLOTS, TICK).into(), nodes: Wheel::new(SLOTS, TICK).into() };
+        let core = Arc::new(Core {
+            db: db.clone(),
+            feed: feed.clone(),
+            clock: clock.clone(),
+            settings: settings.clone(),
+            random: random::Random::new(ids.random()),
+            index: RwLock::new(Index::new(Revision(0))),
+            wheels,
+            sweeps: Mutex::default(),
+            protection: Mutex::default(),
+            heartbeats: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+        });
+        let own = core.clone();
+        feed.on(SERVICES, move |change| own.apply_service(change));
+        let own = core.clone();
+        feed.on(NODES, move |change| own.apply_node(change));
+        let (services, services_writer) = queue(&core);
+        let (nodes, nodes_writer) = queue(&core);
+        let writers = vec![("registry.services", services_writer), ("registry.nodes", nodes_writer)];
+        Self { core, services, nodes, writers: Arc::new(Mutex::new(writers)) }
+    }
+
+    /// A service, as of its last change.
+    pub fn service(&self, id: &ServiceId) -> Option<Arc<Service>> {
+        self.core.index().services.get(id).map(|held| held.thing.clone())
+    }
+
+    /// A node, as of its last change.
+    pub fn node(&self, id: &NodeId) -> Option<Arc<Node>> {
+        self.core.index().nodes.get(id).map(|held| held.thing.clone())
+    }
+
+    /// Whether a service is registered.
+    pub fn exists(&self, id: &ServiceId) -> bool {
+        self.core.index().services.get(id).is_some()
+    }
+
+    /// When a service was last heard of, to the newest heartbeat.
+    pub fn last_heartbeat(&self, id: &ServiceId) -> Option<Timestamp> {
+        self.core.index().services.get(id)?.lease.last_beat()
+    }
+
+    /// The services that a filter lets through, in the order of their ids.
+    pub fn services_matching(&self, filter: &Filter) -> Vec<Arc<Service>> {
+        let index = self.core.index();
+        filter.select(&index).into_iter().map(|held| held.thing.clone()).collect()
+    }
+
+    /// Whether expiry is held back.
+    pub fn protection(&self) -> Protection {
+        self.core.protection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many lookups wait for a change of a name.
+    pub fn waiting(&self, name: &str) -> usize {
+        self.core.index().waiting(name)
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> Counts {
+        let index = self.core.index();
+        let mut counts = Counts {
+            heartbeats: self.core.heartbeats.load(Relaxed),
+            expired: self.core.expired.load(Relaxed),
+            protected: self.protection().active,
+            ..Counts::default()
+        };
+        for (_, held) in index.services.iter() {
+            *counts.services.entry((held.thing.health().as_str(), held.thing.status())).or_default() += 1;
+        }
+        for (_, held) in index.nodes.iter() {
+            *counts.nodes.entry((held.thing.health().as_str(), held.thing.status())).or_default() += 1;
+        }
+        counts
+    }
+
+    /// One as it is to be shown, with its newest heartbeat.
+    fn shown<T: Member>(&self, id: &T::Id) -> Option<T> {
+        T::members(&self.core.index()).get(id).map(index::Held::shown)
+    }
+
+    /// Takes a heartbeat, and gives the edit that it needs if it changes more than a time; `None`: nobody of that id.
+    fn touch<T: Member>(&self, id: &T::Id) -> Option<Option<Edit<T>>> {
+        let core = &self.core;
+        let index = core.index();
+        let held = T::members(&index).get(id)?;
+        held.lease.touch(core.clock.uptime(), core.clock.now());
+        core.heartbeats.fetch_add(1, Relaxed);
+        held.thing.is_woken_by_a_beat().then(|| woken(id)).into()
+    }
+
+    /// A renewal is a heartbeat; a first registration is none.
+    fn touch_if_known<T: Member>(&self, done: &writer::Done<T>, id: &T::Id) {
+        if done.before.is_some() {
+            self.touch::<T>(id);
+        }
+    }
+
+    /// Submits one edit and waits for its commit.
+    async fn edit<T: Queued>(&self, edit: Edit<T>) -> Reply<T> {
+        T::queue(self).submit(edit).await.map_err(|busy| WriteError::Busy(Arc::new(busy)))?
+    }
+
+    /// One heartbeat; `Err` if there is nobody of that id.
+    async fn beat<T: Queued>(&self, id: &T::Id) -> Result<(), WriteError> {
+        match self.touch::<T>(id) {
+            None => Err(WriteError::NotThere(T::WHAT)),
+            Some(None) => Ok(()),
+            Some(Some(edit)) => self.edit(edit).await.map(drop),
+        }
+    }
+
+    /// Many heartbeats, and one commit if it takes any; gives the ids that nobody has.
+    async fn beat_all<T: Member>(&self, ids: Vec<T::Id>) -> Result<Vec<T::Id>, WriteError> {
+        let (mut unknown, mut edits) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.touch::<T>(&id) {
+                None => unknown.push(id),
+                Some(edit) => edits.extend(edit),
+            }
+        }
+        let ids: Vec<T::Id> = edits.iter().map(|edit: &Edit<T>| edit.id.clone()).collect();
+        for (reply, id) in writer::write(&self.core, &edits).await.into_iter().zip(ids) {
+            match reply {
+                Ok(_) => {}
+                Err(WriteError::NotThere(_)) => unknown.push(id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(unknown)
+    }
+}
+
+/// A member with a queue of its own for writes.
+trait Queued: Member {
+    fn queue(registry: &Registry) -> &GroupCommit<Edit<Self>, Reply<Self>>;
+}
+
+impl Queued for Service {
+    fn queue(registry: &Registry) -> &GroupCommit<Edit<Self>, Reply<Self>> {
+        &registry.services
+    }
+}
+
+impl Queued for Node {
+    fn queue(registry: &Registry) -> &GroupCommit<Edit<Self>, Reply<Self>> {
+        &registry.nodes
+    }
+}
+
+type Queue<T> = (GroupCommit<Edit<T>, Reply<T>>, BoxFuture<'static, ()>);
+
+fn queue<T: Member>(core: &Arc<Core>) -> Queue<T> {
+    let core = core.clone();
+    let (queue, writer) = GroupCommit::new(move |edits: Vec<Edit<T>>| {
+        let core = core.clone();
+        async move { writer::write(&core, &edits).await }
+    });
+    (queue, Box::pin(writer))
+}
+
+/// What was silent is heard of again.
+fn woken<T: Member>(id: &T::Id) -> Edit<T> {
+    Edit::existing(id, None, |row: &T, now| {
+        Ok(match row.is_woken_by_a_beat() {
+            true => writer::Verdict::Transition(row.clone().beaten(now)),
+            false => writer::Verdict::Keep,
+        })
+    })
+}
+
+/// Fills memory from the database, as `on` sees it. Every lease begins anew.
+pub async fn load(on: &mut dyn AsConn, own: &Registry) -> anyhow::Result<()> {
+    let core = &own.core;
+    let head = core.feed.stored_head(on).await?;
+    let services = services::all(on).await?;
+    let nodes = nodes::all(on).await?;
+    let uptime = core.clock.uptime();
+    core.sweeps().begin(uptime);
+    let mut index = Index::new(head);
+    nodes.into_iter().for_each(|node| index.put_node(node, uptime));
+    services.into_iter().for_each(|service| index.put_service(service, uptime));
+    index.raise_names(head);
+    let (services, nodes): (Vec<_>, Vec<_>) = (
+        index.services.iter().map(|(id, _)| id.clone()).collect(),
+        index.nodes.iter().map(|(id, _)| id.clone()).collect(),
+    );
+    core.change(|old| *old = index);
+    services.iter().for_each(|id| core.arm::<Service>(id));
+    nodes.iter().for_each(|id| core.arm::<Node>(id));
     Ok(())
 }
 
 /// Starts what it does by itself.
-pub fn start(_app: &App) {}
+pub fn start(app: &App) {
+    let writers = std::mem::take(&mut *app.registry.writers.lock().unwrap_or_else(PoisonError::into_inner));
+    for (name, writer) in writers {
+        app.tasks.spawn(name, writer);
+    }
+    worker::start(app);
+}

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod auth;
+mod client;
 mod database;
 pub mod files;
 mod metrics;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::Alerts;
 pub use auth::Auth;
+pub use client::Connect;
 pub use database::Database;
 pub use metrics::Metrics;
 pub use plugins::Plugins;

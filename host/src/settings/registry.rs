@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Registry {
-    /// How long a service lives without a heartbeat when it does not say, in seconds.
+    /// How long a service or a node lives without a heartbeat when it does not say, in seconds; 0: none is expected.
     pub default_ttl_seconds: u32,
-    /// The largest share of live services, 0 to 1, that one sweep may mark critical.
+    /// The largest share of live services, and of live nodes, 0 to 1, that one sweep may mark critical.
     pub max_expired_share: f64,
-    /// Below this many live services the share does not bind.
+    /// Below this many live ones the share does not bind.
     pub min_protected: usize,
 }
 
@@ -22,9 +22,14 @@ impl Default for Registry {
 
 impl Registry {
     pub(super) fn check(&self) -> Result<(), String> {
-        match self.max_expired_share {
-            0.0..=1.0 if self.max_expired_share > 0.0 => Ok(()),
-            _ => Err("registry.max_expired_share must be over 0 and at most 1".to_owned()),
+        match self {
+            Self { default_ttl_seconds: 86_401.., .. } => {
+                Err("registry.default_ttl_seconds must be at most 86400".to_owned())
+            }
+            Self { max_expired_share: share, .. } if !(*share > 0.0 && *share <= 1.0) => {
+                Err("registry.max_expired_share must be over 0 and at most 1".to_owned())
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -7,7 +7,7 @@ mod base;
 pub mod companies;
 mod parts;
 pub mod projects;
-mod recommendations;
+pub mod recommendations;
 mod routes;
 pub mod skills;
 pub mod talents;

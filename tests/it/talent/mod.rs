@@ -2,6 +2,7 @@
 
 mod lists;
 mod parts;
+mod recommendations;
 mod resources;
 
 use looma_tests::Client;

@@ -12,7 +12,10 @@ mod types;
 
 use std::sync::Arc;
 
-use super::{base, projects::Project};
+use super::{
+    base,
+    projects::{Project, ProjectId},
+};
 use crate::{
     app::App,
     feed::{Actor, Changes},
@@ -23,9 +26,11 @@ use crate::{
     plugins::{CallError, Candidate, Demand, Explanation, PluginName, PluginRef, Scored},
 };
 
+use queries::Found;
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS};
 pub(super) use routes::routes;
-use types::{Asked, FeedbackFields, Recommendation, RecommendationId, Recommended};
+use types::Asked;
+pub use types::{Feedback, FeedbackFields, Recommendation, RecommendationId, Recommended};
 
 /// How many candidates the plugin ranks: those that have most of the wanted skills.
 const CANDIDATES: i64 = 500;
@@ -46,10 +51,15 @@ struct Judged {
     by: PluginRef,
 }
 
-/// A page of who fits a project best, logged.
-async fn recommend(app: &App, actor: Actor, project: &str, asked: Asked) -> ApiResult<Page<Recommended>> {
-    let limit = page::limit(asked.limit)?;
-    let after: Option<(f32, String)> = page::cursor(asked.after.as_deref())?;
+/// A project with those who might do it.
+struct Gathered {
+    project: ProjectId,
+    found: Vec<Found>,
+    demand: Arc<Demand>,
+    candidates: Vec<Candidate>,
+}
+
+async fn gather(app: &App, project: &str) -> ApiResult<Gathered> {
     let mut on = app.db.read().await?;
     let project: Project = base::read(&mut on, project).await?;
     if project.fields.required_skills.is_empty() {
@@ -62,9 +72,16 @@ async fn recommend(app: &App, actor: Actor, project: &str, asked: Asked) -> ApiR
     let ids: Vec<_> = found.iter().map(|talent| talent.talent_id.clone()).collect();
     let skills = queries::skills_of(&mut on, &ids).await?;
     let experiences = queries::experiences_of(&mut on, &ids).await?;
-    drop(on);
     let demand = Arc::new(profile::demand(&project, &wanted));
     let candidates = profile::candidates(&found, &wanted, skills, experiences, app.clock.now());
+    Ok(Gathered { project: project.project_id, found, demand, candidates })
+}
+
+/// A page of who fits a project best, logged.
+async fn recommend(app: &App, actor: Actor, project: &str, asked: Asked) -> ApiResult<Page<Recommended>> {
+    let limit = page::limit(asked.limit)?;
+    let after: Option<(f32, String)> = page::cursor(asked.after.as_deref())?;
+    let Gathered { project, found, demand, candidates } = gather(app, project).await?;
     let (mut ranked, judged) = rank(app, asked.matcher, demand, candidates).await?;
     let place = |ranked: &Ranked| (ranked.scored.score, found[ranked.index].talent_id.0.clone());
     let earlier = after.map_or(0, |after| ranked.partition_point(|one| !is_after(&place(one), &after)));
@@ -73,18 +90,19 @@ async fn recommend(app: &App, actor: Actor, project: &str, asked: Asked) -> ApiR
     let page = Page::new(ranked, limit, place);
     let shown: Vec<_> = page.items.iter().map(|ranked| ranked.index).collect();
     let explanations = explain(app, &judged, &shown, asked.language).await?;
-    let items = page.items.into_iter().zip(explanations).enumerate().map(|(n, (ranked, explanation))| Recommended {
-        name: found[ranked.index].name.clone(),
-        current_position: found[ranked.index].current_position.clone(),
+    let items = page.items.into_iter().zip(explanations).zip(earlier + 1..);
+    let items = items.map(|((Ranked { index, scored }, explanation), position)| Recommended {
+        name: found[index].name.clone(),
+        current_position: found[index].current_position.clone(),
         log: Recommendation::new(types::Shown {
             id: RecommendationId(app.ids.next()),
-            project_id: project.project_id.clone(),
-            talent_id: found[ranked.index].talent_id.clone(),
+            project_id: project.clone(),
+            talent_id: found[index].talent_id.clone(),
             by: &judged.by,
             language: asked.language,
-            position: earlier + n + 1,
-            scored: ranked.scored,
-            signals: judged.candidates[ranked.index].signals,
+            position,
+            scored,
+            signals: judged.candidates[index].signals,
             explanation,
             at: app.clock.now(),
         }),

@@ -1,0 +1,34 @@
+//! Services: one running instance each. Read on in `types` (what it is and what becomes of it), `queries`, `routes`.
+
+mod queries;
+mod routes;
+mod types;
+
+pub(super) use routes::{MOST_HEARTBEATS, page_of, routes};
+pub use types::{Check, CheckKind, NewService, SELF, SERVICES, Service, ServiceStatus};
+
+use super::{
+    member::member,
+    writer::{Edit, Verdict},
+};
+use crate::feed::Actor;
+
+pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS, all};
+
+member!(Service, ServiceId, service_id, SERVICES, "service", last_heartbeat, services);
+
+/// Whoever registers a service knows it best: what is new replaces what was, and counts as a heartbeat.
+pub(super) fn registering(new: NewService, actor: Actor) -> Edit<Service> {
+    let id = new.service_id.clone();
+    let judge = move |row: Option<&Service>, now| {
+        Ok(match row {
+            None => Verdict::Put(new.service(None, SELF, now)),
+            Some(row) if row.is_as(&new) && row.origin == SELF => match row.is_woken_by_a_beat() {
+                true => Verdict::Transition(row.clone().beaten(now)),
+                false => Verdict::Keep,
+            },
+            Some(row) => Verdict::Put(new.service(Some(row), SELF, now).beaten(now)),
+        })
+    };
+    Edit { id, actor: Some(actor), judge: Box::new(judge) }
+}

@@ -1,0 +1,419 @@
+//! HTTP of services.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    super::{
+        Registry, WriteError,
+        index::Held,
+        select::{self, Asked, Cell, Filter},
+        types::{self, Health, SetMaintenance, segment, tag},
+        writer::{self, Edit, Reply, Verdict},
+    },
+    NewService, SELF, Service, ServiceStatus, registering,
+    types::Condition,
+};
+use crate::{
+    app::App,
+    db::Json as Column,
+    feed,
+    http::{
+        auth::{Caller, ServicesRead, ServicesWrite},
+        body::{Body, Patch},
+        error::{ApiError, ApiResult, Fault, Faults, OrNotFound as _, Problem},
+        etag::{self, Conditions},
+        page::{Page, Params},
+    },
+    ids::{NodeId, ServiceId},
+};
+
+/// How many services one batch may register.
+const MOST_IN_BATCH: usize = 1000;
+/// How many heartbeats one request may bring.
+pub(in super::super) const MOST_HEARTBEATS: usize = 10_000;
+/// How often a patch is tried on what has changed under it.
+const TRIES: usize = 3;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(register, list))
+        .routes(routes!(batch))
+        .routes(routes!(read, patch, deregister))
+        .routes(routes!(heartbeat))
+        .routes(routes!(maintain))
+        .routes(routes!(heartbeats))
+}
+
+/// Registers a service, or renews it; a renewal counts as a heartbeat.
+#[utoipa::path(post, path = "/services", tag = "services", request_body = NewService, responses((status = 201, description = "it is new", body = Service), (status = 200, description = "it was known", body = Service), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn register(who: ServicesWrite, State(app): State<App>, Body(new): Body<NewService>) -> ApiResult<Response> {
+    new.check()?;
+    let new = with_defaults(&app, new);
+    may_register(&who, &app, &new)?;
+    let id = new.service_id.clone();
+    if is_known_as(&app.registry, &new) {
+        app.registry.beat::<Service>(&id).await?;
+        return known(&app, &id);
+    }
+    let done = app.registry.edit(registering(new, who.actor())).await?;
+    app.registry.touch_if_known(&done, &id);
+    match (done.before, done.after) {
+        (None, Some(service)) => etag::created(&format!("/api/v1/services/{}", segment(id.as_str())), service),
+        _ => known(&app, &id),
+    }
+}
+
+fn known(app: &App, id: &ServiceId) -> ApiResult<Response> {
+    let service = app.registry.shown::<Service>(id).or_not_found("service")?;
+    Ok(Json(service).into_response())
+}
+
+fn with_defaults(app: &App, new: NewService) -> NewService {
+    let ttl = new.ttl_seconds.unwrap_or_else(|| i64::from(app.settings.registry.default_ttl_seconds));
+    NewService { ttl_seconds: Some(ttl), ..new }
+}
+
+fn is_known_as(registry: &Registry, new: &NewService) -> bool {
+    registry.service(&new.service_id).is_some_and(|known| known.is_as(new) && known.origin == SELF)
+}
+
+/// A bound token speaks for the service that it was, and for the one that it shall be.
+fn may_register(who: &Caller, app: &App, new: &NewService) -> ApiResult<()> {
+    if let Some(known) = app.registry.service(&new.service_id) {
+        who.must_speak_for(&known.service_id, &known.service_name)?;
+    }
+    who.must_speak_for(&new.service_id, &new.service_name)
+}
+
+/// Many services at once. Each is read on its own, so that a bad one does not spoil the others.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    /// 1 to 1000 of what `POST /services` takes.
+    #[schema(value_type = Vec<NewService>)]
+    services: Vec<Box<serde_json::value::RawValue>>,
+}
+
+/// What became of one service of a batch.
+#[derive(Serialize, ToSchema)]
+struct BatchItem {
+    /// Its id, if it had one.
+    service_id: Option<String>,
+    /// 201 new, 200 known, 403 not yours, 422 wrong.
+    status: u16,
+    /// What is wrong with it.
+    errors: Vec<Fault>,
+}
+
+/// What became of a batch, in its order.
+#[derive(Serialize, ToSchema)]
+struct BatchAnswer {
+    /// One for each service that was sent.
+    items: Vec<BatchItem>,
+}
+
+/// Registers or renews many services, each on its own, in one commit.
+#[utoipa::path(post, path = "/services/batch", tag = "services", request_body = Batch, responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn batch(who: ServicesWrite, State(app): State<App>, Body(batch): Body<Batch>) -> ApiResult<Json<BatchAnswer>> {
+    let count = batch.services.len();
+    if !(1..=MOST_IN_BATCH).contains(&count) {
+        return Err(Faults::one("/services", format!("must be 1 to {MOST_IN_BATCH}, are {count}")).into());
+    }
+    let mut items = Vec::with_capacity(count);
+    let (mut edits, mut places) = (Vec::new(), Vec::new());
+    for sent in &batch.services {
+        match read_one(&who, &app, sent.get()) {
+            Err((service_id, status, errors)) => items.push(BatchItem { service_id, status, errors }),
+            Ok(new) => {
+                let service_id = Some(new.service_id.0.clone());
+                let woken = if is_known_as(&app.registry, &new) { app.registry.touch(&new.service_id) } else { None };
+                match woken {
+                    Some(None) => {}
+                    Some(Some(edit)) => edits.push(edit),
+                    None => edits.push(registering(new, who.actor())),
+                }
+                places.extend((edits.len() > places.len()).then_some(items.len()));
+                items.push(BatchItem { service_id, status: 200, errors: Vec::new() });
+            }
+        }
+    }
+    let replies = writer::write(&app.registry.core, &edits).await;
+    for ((reply, edit), place) in replies.into_iter().zip(&edits).zip(places) {
+        let done = reply?;
+        app.registry.touch_if_known(&done, &edit.id);
+        if done.before.is_none() {
+            items[place].status = 201;
+        }
+    }
+    Ok(Json(BatchAnswer { items }))
+}
+
+type Wrong = (Option<String>, u16, Vec<Fault>);
+
+fn read_one(who: &Caller, app: &App, sent: &str) -> Result<NewService, Wrong> {
+    let wrong = |id: Option<String>, error: ApiError| match error {
+        ApiError::Invalid(faults) | ApiError::Malformed(faults) => (id, 422, faults.into_vec()),
+        ApiError::Forbidden(why) => (id, 403, Faults::one("", why).into_vec()),
+        other => (id, 422, Faults::one("", format!("{other:?}")).into_vec()),
+    };
+    let new: NewService = crate::http::body::parse(sent.as_bytes()).map_err(|error| {
+        let value: serde_json::Value = serde_json::from_str(sent).unwrap_or_default();
+        wrong(value["service_id"].as_str().map(str::to_owned), error)
+    })?;
+    let id = Some(new.service_id.0.clone());
+    new.check().map_err(|faults| wrong(id.clone(), faults.into()))?;
+    let new = with_defaults(app, new);
+    may_register(who, app, &new).map_err(|error| wrong(id, error))?;
+    Ok(new)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Of this name.
+    service_name: Option<String>,
+    /// Of this type.
+    service_type: Option<String>,
+    /// In this cluster.
+    cluster_id: Option<String>,
+    /// On this node.
+    node_id: Option<NodeId>,
+    /// In this status.
+    status: Option<ServiceStatus>,
+    /// Of this health.
+    health_status: Option<Health>,
+    /// With this tag, as `key:value`; several separated by commas.
+    tag: Option<String>,
+    /// At most this many, 1 to 1000; 100 when absent.
+    limit: Option<i64>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Fields to sort by, separated by commas, `-` before one that falls: service_name, service_type, status,
+    /// health_status, weight, registered_at, updated_at.
+    sort: Option<String>,
+}
+
+const SORTABLE: &[&str] =
+    &["service_id", "service_name", "service_type", "status", "health_status", "weight", "registered_at", "updated_at"];
+
+fn cell(service: &Service, field: &str) -> Cell {
+    match field {
+        "service_name" => service.service_name.as_str().into(),
+        "service_type" => service.service_type.as_str().into(),
+        "status" => service.status.as_str().into(),
+        "health_status" => service.health_status.as_str().into(),
+        "weight" => Cell::Number(service.weight),
+        "registered_at" => Cell::Number(service.registered_at.millis()),
+        "updated_at" => Cell::Number(service.updated_at.millis()),
+        _ => service.service_id.as_str().into(),
+    }
+}
+
+/// Lists services.
+#[utoipa::path(get, path = "/services", tag = "services", params(ListQuery), responses((status = 200, body = Page<Service>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:read"))))]
+async fn list(_: ServicesRead, State(app): State<App>, query: Params<ListQuery>) -> ApiResult<Json<Page<Service>>> {
+    let Params(query) = query;
+    let filter = Filter {
+        service_name: query.service_name,
+        service_type: query.service_type,
+        cluster_id: query.cluster_id,
+        node_id: query.node_id,
+        status: query.status,
+        health_status: query.health_status,
+        tags: select::tags(query.tag.as_deref())?,
+        offered: false,
+    };
+    let asked = Asked { limit: query.limit, after: query.after.as_deref(), sort: query.sort.as_deref() };
+    let index = app.registry.core.index();
+    let found = filter.select(&index);
+    Ok(Json(select::page(found.into_iter(), &asked, SORTABLE, cell)?))
+}
+
+/// Reads a service. A heartbeat alone does not change its entity tag.
+#[utoipa::path(get, path = "/services/{service_id}", tag = "services", params(("service_id" = String, Path)), responses((status = 200, body = Service), (status = 304, description = "it is as you know it"), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("services:read"))))]
+async fn read(
+    _: ServicesRead,
+    State(app): State<App>,
+    Path(id): Path<ServiceId>,
+    conditions: Conditions,
+) -> ApiResult<Response> {
+    let service = app.registry.shown::<Service>(&id).or_not_found("service")?;
+    conditions.answer_as(&tag(service.revision), &service)
+}
+
+/// Changes what was registered, or what is said of its state (`status`, `health_status`, `health_reason`).
+#[utoipa::path(patch, path = "/services/{service_id}", tag = "services", params(("service_id" = String, Path)), request_body(content = NewService, content_type = "application/merge-patch+json"), responses((status = 200, body = Service), (status = 404, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn patch(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Path(id): Path<ServiceId>,
+    conditions: Conditions,
+    Patch(fields): Patch,
+) -> ApiResult<Response> {
+    for _ in 0..TRIES {
+        let current = app.registry.service(&id).or_not_found("service")?;
+        conditions.allow_write_of(&tag(current.revision))?;
+        who.must_speak_for(&id, &current.service_name)?;
+        let (new, condition) = patched(&current, fields.clone())?;
+        who.must_speak_for(&id, &new.service_name)?;
+        let expected = current.revision;
+        let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, now| {
+            if row.revision != expected {
+                return Err(WriteError::Changed);
+            }
+            let Condition { status, health_status, health_reason } = condition.clone();
+            Ok(Verdict::Put(Service {
+                status,
+                health_status,
+                health_reason,
+                ..new.service(Some(row), &row.origin, now)
+            }))
+        });
+        match app.registry.edit(edit).await {
+            Err(WriteError::Changed) if !conditions.guards_write() => feed::follow(&app.feed).await?,
+            done => return changed(done),
+        }
+    }
+    Err(ApiError::Conflict("it changes faster than this patch can be laid over it".to_owned()))
+}
+
+/// The answer to a write: the service with its tag.
+fn changed(done: Reply<Service>) -> ApiResult<Response> {
+    let service = done?.after.or_not_found("service")?;
+    let tag = HeaderValue::from_str(&tag(service.revision)).map_err(|error| ApiError::Internal(error.into()))?;
+    Ok(([(header::ETAG, tag)], Json(service)).into_response())
+}
+
+/// Lays a patch over what was registered and over the state; every fault of both is told.
+fn patched(current: &Service, mut fields: Map<String, serde_json::Value>) -> ApiResult<(NewService, Condition)> {
+    let mut state = Map::new();
+    for name in ["status", "health_status", "health_reason"] {
+        state.extend(fields.remove(name).map(|value| (name.to_owned(), value)));
+    }
+    let mut faults = Faults::new();
+    let mut told = |error: ApiError| match error {
+        ApiError::Invalid(found) => Ok(faults.under("", found)),
+        other => Err(other),
+    };
+    let condition = match Patch(state).apply(&Condition::of(current)) {
+        Ok(condition) => condition.check().map_err(ApiError::from).map(|()| condition),
+        Err(error) => Err(error),
+    };
+    let condition = condition.map_err(&mut told);
+    let new = Patch(fields).apply(&current.registration()).and_then(|new: NewService| {
+        let mut found = new.check().err().unwrap_or_default();
+        found.check(new.service_id == current.service_id, "/service_id", || "cannot be changed".to_owned());
+        found
+            .finish()
+            .map(|()| NewService { ttl_seconds: new.ttl_seconds.or(Some(current.ttl_seconds)), ..new })
+            .map_err(ApiError::from)
+    });
+    let new = new.map_err(&mut told);
+    match (new, condition) {
+        (Ok(new), Ok(condition)) => Ok((new, condition)),
+        (Err(Err(other)), _) | (_, Err(Err(other))) => Err(other),
+        _ => Err(faults.into()),
+    }
+}
+
+/// Deregisters a service, at once.
+#[utoipa::path(delete, path = "/services/{service_id}", tag = "services", params(("service_id" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 412, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn deregister(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Path(id): Path<ServiceId>,
+    conditions: Conditions,
+) -> ApiResult<StatusCode> {
+    let current = app.registry.service(&id).or_not_found("service")?;
+    who.must_speak_for(&id, &current.service_name)?;
+    conditions.allow_write_of(&tag(current.revision))?;
+    let expected = conditions.guards_write().then_some(current.revision);
+    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, _| match expected {
+        Some(expected) if row.revision != expected => Err(WriteError::Changed),
+        _ => Ok(Verdict::Remove),
+    });
+    app.registry.edit(edit).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says that a service lives. 404 tells it to register again.
+#[utoipa::path(post, path = "/services/{service_id}/heartbeat", tag = "services", params(("service_id" = String, Path)), responses((status = 204), (status = 404, description = "register again", body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn heartbeat(who: ServicesWrite, State(app): State<App>, Path(id): Path<ServiceId>) -> ApiResult<StatusCode> {
+    let known = app.registry.service(&id).or_not_found("service")?;
+    who.must_speak_for(&id, &known.service_name)?;
+    app.registry.beat::<Service>(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who lives.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Heartbeats {
+    /// Up to 10,000 ids.
+    service_ids: Vec<ServiceId>,
+}
+
+/// Who must register again.
+#[derive(Serialize, ToSchema)]
+struct UnknownServices {
+    /// Those that are not registered.
+    unknown: Vec<ServiceId>,
+}
+
+/// Says of many services that they live.
+#[utoipa::path(post, path = "/heartbeats", tag = "services", request_body = Heartbeats, responses((status = 200, body = UnknownServices), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn heartbeats(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Body(beats): Body<Heartbeats>,
+) -> ApiResult<Json<UnknownServices>> {
+    let count = beats.service_ids.len();
+    if count > MOST_HEARTBEATS {
+        return Err(Faults::one("/service_ids", format!("must be at most {MOST_HEARTBEATS}, are {count}")).into());
+    }
+    for id in &beats.service_ids {
+        if let Some(known) = app.registry.service(id) {
+            who.must_speak_for(id, &known.service_name)?;
+        }
+    }
+    Ok(Json(UnknownServices { unknown: app.registry.beat_all::<Service>(beats.service_ids).await? }))
+}
+
+/// Begins or ends maintenance: meanwhile it is offered to nobody, and its true state is shown.
+#[utoipa::path(post, path = "/services/{service_id}/maintenance", tag = "services", params(("service_id" = String, Path)), request_body = SetMaintenance, responses((status = 200, body = Service), (status = 404, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn maintain(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Path(id): Path<ServiceId>,
+    Body(asked): Body<SetMaintenance>,
+) -> ApiResult<Response> {
+    asked.check()?;
+    let known = app.registry.service(&id).or_not_found("service")?;
+    who.must_speak_for(&id, &known.service_name)?;
+    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, now| {
+        let maintenance = types::maintenance(&asked, &row.maintenance, now);
+        Ok(match *row.maintenance == maintenance {
+            true => Verdict::Keep,
+            false => Verdict::Put(Service { maintenance: Column(maintenance), updated_at: now, ..row.clone() }),
+        })
+    });
+    changed(app.registry.edit(edit).await)
+}
+
+/// What is held of the services on a node, for its page.
+pub(in super::super) fn page_of<'m>(
+    held: impl Iterator<Item = &'m Held<Service>>,
+    asked: &Asked<'_>,
+) -> ApiResult<Page<Service>> {
+    select::page(held, asked, SORTABLE, cell)
+}

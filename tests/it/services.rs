@@ -1,0 +1,466 @@
+//! Services: registration, heartbeats, leases, maintenance.
+
+use std::time::Duration;
+
+use looma::{clock::Timestamp, settings::Settings};
+use looma_tests::{Store, TestServer, both_databases, postgres_available};
+use serde_json::{Value, json};
+
+fn service(id: &str, name: &str) -> Value {
+    json!({"service_id": id, "service_name": name, "service_type": "ai-service", "service_url": "http://10.0.0.7:8002"})
+}
+
+fn with(mut service: Value, fields: Value) -> Value {
+    service.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    service
+}
+
+async fn register(looma: &TestServer, service: &Value) -> Value {
+    looma.admin().await.post("/services", service).await.expect(201)
+}
+
+async fn beat(looma: &TestServer, id: &str) {
+    looma.admin().await.post(&format!("/services/{id}/heartbeat"), &json!({})).await.expect(204);
+}
+
+async fn read(looma: &TestServer, id: &str) -> Value {
+    looma.admin().await.get(&format!("/services/{id}")).await.expect(200)
+}
+
+fn state(service: &Value) -> (&str, &str) {
+    (service["status"].as_str().unwrap(), service["health_status"].as_str().unwrap())
+}
+
+/// The newest revision of the feed.
+async fn head(looma: &TestServer) -> i64 {
+    looma.anonymous().get("/readyz").await.expect(200)["revision"].as_i64().unwrap()
+}
+
+async fn count(looma: &TestServer, query: &str) -> usize {
+    let page = looma.admin().await.get(&format!("/services?limit=1000&{query}")).await.expect(200);
+    page["items"].as_array().unwrap().len()
+}
+
+/// A batch of `count` services called `name`.
+async fn register_many(looma: &TestServer, name: &str, count: usize, fields: &Value) {
+    let services: Vec<Value> =
+        (0..count).map(|n| with(service(&format!("{name}-{n:04}"), name), fields.clone())).collect();
+    looma.admin().await.post("/services/batch", &json!({"services": services})).await.expect(200);
+}
+
+both_databases! {
+    /// What was registered is answered, with defaults and state, and is there to be read.
+    async fn registers_and_reads_back(looma: TestServer) {
+        let sent = json!({"service_id": "ai-1", "service_name": "ai-service", "service_type": "ai-service",
+            "service_url": "http://10.0.0.7:8002", "node_id": "node-7", "cluster_id": "main",
+            "capabilities": {"models": ["bge"], "n": 1.5}, "config": {"deep": {"null": null}}, "tags": {"zone": "a"}, "weight": 70,
+            "ttl_seconds": 20, "check": {"kind": "http", "path": "/health", "interval_seconds": 10, "timeout_seconds": 2}});
+        let answer = looma.admin().await.post("/services", &sent).await;
+        assert_eq!(answer.header("location"), Some("/api/v1/services/ai-1"));
+        let stored = answer.expect(201);
+        for (field, value) in sent.as_object().unwrap() {
+            assert_eq!(stored[field], *value, "{field}");
+        }
+        assert_eq!(state(&stored), ("registered", "unknown"));
+        assert_eq!((&stored["origin"], &stored["last_heartbeat"]), (&json!("self"), &Value::Null));
+        assert_eq!(stored["maintenance"], json!({"enabled": false, "reason": null, "since": null}));
+        assert_eq!(stored["registered_at"], "2026-01-01T00:00:00.000Z");
+        assert_eq!(read(looma, "ai-1").await, stored);
+        let plain = register(looma, &service("ai-2", "ai-service")).await;
+        assert_eq!((&plain["weight"], &plain["ttl_seconds"], &plain["tags"]), (&json!(100), &json!(15), &json!({})));
+    }
+
+    /// The first heartbeat makes a service active and healthy; one for nobody tells to register again.
+    async fn first_heartbeat_makes_it_healthy(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        looma.advance(Duration::from_secs(3));
+        beat(looma, "a").await;
+        let now = read(looma, "a").await;
+        assert_eq!(state(&now), ("active", "healthy"));
+        assert_eq!(now["last_heartbeat"], "2026-01-01T00:00:03.000Z");
+        looma.admin().await.post("/services/nobody/heartbeat", &json!({})).await.expect(404);
+    }
+
+    /// A renewal that says nothing new is a heartbeat and no change; one that does is a change, and keeps what was.
+    async fn renewals_change_only_what_is_new(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        let renewed = looma.admin().await.post("/services", &service("a", "x")).await.expect(200);
+        assert_eq!(state(&renewed), ("active", "healthy"));
+        let before = head(looma).await;
+        looma.advance(Duration::from_secs(2));
+        let renewed = looma.admin().await.post("/services", &service("a", "x")).await.expect(200);
+        beat(looma, "a").await;
+        assert_eq!(head(looma).await, before);
+        assert_eq!(renewed["last_heartbeat"], "2026-01-01T00:00:02.000Z");
+        let moved = with(service("a", "x"), json!({"weight": 7}));
+        let moved = looma.admin().await.post("/services", &moved).await.expect(200);
+        assert_eq!((&moved["weight"], moved["revision"].as_i64()), (&json!(7), Some(before + 1)));
+        assert_eq!((&moved["registered_at"], state(&moved)), (&json!("2026-01-01T00:00:00.000Z"), ("active", "healthy")));
+    }
+
+    /// What misses its time-to-live becomes critical, with a reason; a heartbeat brings it back.
+    async fn silence_makes_it_critical_and_a_heartbeat_brings_it_back(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        beat(looma, "a").await;
+        looma.live(14).await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
+        looma.live(2).await;
+        let silent = read(looma, "a").await;
+        assert_eq!(state(&silent), ("failed", "critical"));
+        assert_eq!(silent["health_reason"], "no heartbeat came within 15 s");
+        let before = head(looma).await;
+        looma.live(20).await;
+        assert_eq!(head(looma).await, before, "it is told once");
+        beat(looma, "a").await;
+        let back = read(looma, "a").await;
+        assert_eq!((state(&back), &back["health_reason"]), (("active", "healthy"), &Value::Null));
+        looma.live(16).await;
+        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"), "the new lease ends like the first");
+    }
+
+    /// Heartbeats in time keep a lease alive for as long as they come, and a registration without any ends too.
+    async fn heartbeats_keep_it_alive(looma: TestServer) {
+        register(looma, &service("beats", "x")).await;
+        register(looma, &service("never", "x")).await;
+        for _ in 0..8 {
+            beat(looma, "beats").await;
+            looma.live(5).await;
+        }
+        assert_eq!(state(&read(looma, "beats").await), ("active", "healthy"));
+        assert_eq!(state(&read(looma, "never").await), ("failed", "critical"));
+    }
+
+    /// Where no heartbeat is expected none is missed: health stays what was last set.
+    async fn no_ttl_means_no_expiry(looma: TestServer) {
+        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 0}))).await;
+        looma.live(40).await;
+        assert_eq!(state(&read(looma, "a").await), ("registered", "unknown"));
+        let set = json!({"health_status": "warning", "health_reason": "disk", "status": "active"});
+        looma.admin().await.patch("/services/a", &set).await.expect(200);
+        looma.live(40).await;
+        let kept = read(looma, "a").await;
+        assert_eq!((state(&kept), &kept["health_reason"]), (("active", "warning"), &json!("disk")));
+    }
+
+    /// A shorter time-to-live counts from the renewal that brings it.
+    async fn a_shorter_ttl_counts_at_once(looma: TestServer) {
+        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 600}))).await;
+        looma.admin().await.post("/services", &with(service("a", "x"), json!({"ttl_seconds": 3}))).await.expect(200);
+        looma.live(5).await;
+        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"));
+    }
+
+    /// The database has the last heartbeat within the second.
+    async fn heartbeats_are_written_in_batches(looma: TestServer) {
+        register_many(looma, "x", 30, &json!({})).await;
+        let ids: Vec<String> = (0..30).map(|n| format!("x-{n:04}")).chain(["nobody".to_owned()]).collect();
+        let answer = looma.admin().await.post("/heartbeats", &json!({"service_ids": ids})).await.expect(200);
+        assert_eq!(answer, json!({"unknown": ["nobody"]}));
+        assert_eq!(count(looma, "health_status=healthy").await, 30);
+        looma.advance(Duration::from_secs(7));
+        looma.admin().await.post("/heartbeats", &json!({"service_ids": ids})).await.expect(200);
+        looma.run_task("registry.flush").await;
+        let app = looma.app();
+        let mut reader = app.db.read().await.unwrap();
+        let late: i64 = looma::on_db!(&mut reader, |c| {
+            let sql = "SELECT count(*) AS n FROM service_registry WHERE last_heartbeat = $1";
+            sqlx::query_scalar(sql).bind(app.clock.now()).fetch_one(c).await
+        })
+        .unwrap();
+        assert_eq!(late, 30);
+    }
+
+    /// When too many fall silent at once, only a share is marked critical in a sweep, and that is shown.
+    async fn mass_silence_is_held_back(looma: TestServer) {
+        register_many(looma, "x", 100, &json!({})).await;
+        looma.live(14).await;
+        assert_eq!(count(looma, "health_status=critical").await, 0);
+        looma.live(1).await;
+        assert_eq!(count(looma, "health_status=critical").await, 15);
+        let shown = looma.admin().await.get("/discovery/x").await.expect(200);
+        assert_eq!(shown["protection"]["active"], true);
+        assert_eq!(shown["protection"]["since"], "2026-01-01T00:00:15.000Z");
+        assert!(shown["protection"]["reason"].as_str().unwrap().starts_with("100 of 100 live services"), "{shown}");
+        looma.run_task("registry.expire").await;
+        assert_eq!(count(looma, "health_status=critical").await, 15, "a second sweep in the same second ends nothing");
+        looma.live(1).await;
+        assert_eq!(count(looma, "health_status=critical").await, 27);
+        looma.admin().await.delete("/services/x-0000").await.expect(204);
+        let ids: Vec<String> = (1..100).map(|n| format!("x-{n:04}")).collect();
+        looma.admin().await.post("/heartbeats", &json!({"service_ids": ids})).await.expect(200);
+        looma.live(1).await;
+        assert_eq!(count(looma, "health_status=healthy").await, 99);
+        let shown = looma.admin().await.get("/discovery/x").await.expect(200);
+        assert_eq!(shown["protection"], json!({"active": false, "since": null, "reason": null}));
+    }
+
+    /// A pause of the process ends no lease, and neither does a jump of the wall clock, in either direction.
+    async fn pauses_and_clock_jumps_end_nothing(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        beat(looma, "a").await;
+        looma.clock.jump(Timestamp::parse("2031-01-01T00:00:00Z").unwrap());
+        looma.live(5).await;
+        looma.clock.jump(Timestamp::parse("2020-01-01T00:00:00Z").unwrap());
+        looma.live(5).await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
+        beat(looma, "a").await;
+        looma.advance(Duration::from_secs(3600));
+        looma.run_task("registry.expire").await;
+        looma.live(13).await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"), "everybody gets one time-to-live more");
+        looma.live(3).await;
+        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"), "and no more than that");
+    }
+
+    /// Maintenance survives heartbeats, renewals and expiry; its reason and its begin are kept.
+    async fn maintenance_is_not_undone_by_heartbeats(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        let begun = json!({"enabled": true, "reason": "new disk"});
+        looma.admin().await.post("/services/a/maintenance", &begun).await.expect(200);
+        looma.advance(Duration::from_secs(2));
+        looma.admin().await.post("/services/a/maintenance", &begun).await.expect(200);
+        beat(looma, "a").await;
+        looma.admin().await.post("/services", &with(service("a", "x"), json!({"weight": 3}))).await.expect(200);
+        looma.live(20).await;
+        beat(looma, "a").await;
+        let kept = read(looma, "a").await;
+        let expected = json!({"enabled": true, "reason": "new disk", "since": "2026-01-01T00:00:00.000Z"});
+        assert_eq!((&kept["maintenance"], state(&kept)), (&expected, ("active", "healthy")));
+        let ended = looma.admin().await.post("/services/a/maintenance", &json!({"enabled": false})).await.expect(200);
+        assert_eq!(ended["maintenance"]["enabled"], false);
+    }
+
+    /// Each service of a batch stands on its own: a bad one is told what is wrong, the others are registered in one commit.
+    async fn a_bad_item_does_not_spoil_a_batch(looma: TestServer) {
+        register(looma, &service("known", "x")).await;
+        let before = head(looma).await;
+        let services = json!([service("a", "x"), with(service("b", "x"), json!({"weight": -1, "colour": "red"})), service("known", "x"),
+            with(service("c", "x"), json!({"weight": 10_001, "tags": {"bad key": "x"}})), service("d", "x"), 7]);
+        let answer = looma.admin().await.post("/services/batch", &json!({"services": services})).await.expect(200);
+        let items = answer["items"].as_array().unwrap();
+        let got: Vec<_> = items.iter().map(|item| (item["service_id"].as_str(), item["status"].as_u64().unwrap())).collect();
+        let ids = [Some("a"), Some("b"), Some("known"), Some("c"), Some("d"), None];
+        assert_eq!(got, ids.into_iter().zip([201, 422, 200, 422, 201, 422]).collect::<Vec<_>>());
+        assert_eq!(items[1]["errors"][0]["pointer"], "/colour");
+        let pointers: Vec<_> = items[3]["errors"].as_array().unwrap().iter().map(|fault| fault["pointer"].as_str().unwrap()).collect();
+        assert_eq!(pointers, ["/tags/bad key", "/weight"]);
+        assert_eq!(count(looma, "service_name=x").await, 3);
+        assert_eq!(head(looma).await, before + 3, "two are new, and one was heard of for the first time");
+        looma.admin().await.post("/services/batch", &json!({"services": []})).await.expect(422);
+    }
+
+    /// Deregistering is immediate, and an older version named by If-Match is refused.
+    async fn deregistering_is_immediate_and_guarded(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        let admin = looma.admin().await;
+        let old = admin.get("/services/a").await.header("etag").unwrap().to_owned();
+        admin.patch("/services/a", &json!({"weight": 5})).await.expect(200);
+        let guarded = |method, tag: &str| admin.request(method, "/services/a").header("if-match", tag.to_owned());
+        use reqwest::Method;
+        admin.send(guarded(Method::DELETE, &old)).await.expect(412);
+        admin.send(guarded(Method::PATCH, &old).json(&json!({"weight": 6}))).await.expect(412);
+        let new = admin.get("/services/a").await.header("etag").unwrap().to_owned();
+        let same = admin.request(Method::GET, "/services/a").header("if-none-match", new.clone());
+        admin.send(same).await.expect(304);
+        beat(looma, "a").await;
+        let new = admin.get("/services/a").await.header("etag").unwrap().to_owned();
+        looma.advance(Duration::from_secs(1));
+        beat(looma, "a").await;
+        admin.send(guarded(Method::DELETE, &new)).await.expect(204);
+        admin.get("/services/a").await.expect(404);
+        admin.delete("/services/a").await.expect(404);
+    }
+
+    /// A merge patch changes what it names, removes what it sets to null, and tells every fault.
+    async fn patches_merge(looma: TestServer) {
+        register(looma, &with(service("a", "x"), json!({"tags": {"zone": "a", "rack": "1"}, "cluster_id": "main"}))).await;
+        let patch = json!({"tags": {"zone": null, "row": "2"}, "cluster_id": null, "service_name": "y"});
+        let patched = looma.admin().await.patch("/services/a", &patch).await.expect(200);
+        assert_eq!(patched["tags"], json!({"rack": "1", "row": "2"}));
+        assert_eq!((&patched["cluster_id"], &patched["service_name"]), (&Value::Null, &json!("y")));
+        assert_eq!((count(looma, "service_name=x").await, count(looma, "service_name=y").await), (0, 1));
+        let wrong = json!({"service_id": "b", "weight": -1, "health_status": "fine"});
+        let answer = looma.admin().await.patch("/services/a", &wrong).await;
+        let mut pointers = answer.pointers();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/health_status", "/service_id", "/weight"], "{}", answer.json);
+        answer.expect(422);
+    }
+
+    /// What cannot be a service is refused with every place where it cannot.
+    async fn wrong_services_are_refused(looma: TestServer) {
+        let long = "x".repeat(501);
+        let many: serde_json::Map<String, Value> = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect();
+        let cases = [
+            (json!({"service_id": ""}), "/service_id"),
+            (json!({"service_id": "a/b"}), "/service_id"),
+            (json!({"service_id": "a\nb"}), "/service_id"),
+            (json!({"service_id": "batch"}), "/service_id"),
+            (json!({"service_id": "é".repeat(101)}), "/service_id"),
+            (json!({"service_name": "x".repeat(201)}), "/service_name"),
+            (json!({"service_url": "ftp://h/x"}), "/service_url"),
+            (json!({"service_url": "nonsense"}), "/service_url"),
+            (json!({"service_url": "http://user:secret@h/"}), "/service_url"),
+            (json!({"service_url": "tcp://h"}), "/service_url"),
+            (json!({"service_url": format!("http://h/{long}")}), "/service_url"),
+            (json!({"tags": many}), "/tags"),
+            (json!({"tags": {"k": long}}), "/tags/k"),
+            (json!({"tags": {"a b": "v"}}), "/tags/a b"),
+            (json!({"tags": {"k": 1}}), "/tags/k"),
+            (json!({"weight": 10_001}), "/weight"),
+            (json!({"weight": "many"}), "/weight"),
+            (json!({"ttl_seconds": 86_401}), "/ttl_seconds"),
+            (json!({"ttl_seconds": -1}), "/ttl_seconds"),
+            (json!({"capabilities": []}), "/capabilities"),
+            (json!({"config": {"x": "y".repeat(70_000)}}), "/config"),
+            (json!({"config": {"x": "a\u{0}b"}}), "/config"),
+            (json!({"check": {"kind": "http"}}), "/check/path"),
+            (json!({"check": {"kind": "tcp", "interval_seconds": 1, "timeout_seconds": 2}}), "/check/timeout_seconds"),
+            (json!({"check": {"kind": "magic"}}), "/check/kind"),
+            (json!({"colour": "red"}), "/colour"),
+        ];
+        for (fields, pointer) in cases {
+            let answer = looma.admin().await.post("/services", &with(service("a", "x"), fields.clone())).await;
+            assert_eq!(answer.pointers(), [pointer], "{fields} {}", answer.json);
+            answer.expect(422);
+        }
+        let several = with(service("a/b", ""), json!({"service_url": "x", "weight": -1}));
+        let answer = looma.admin().await.post("/services", &several).await;
+        assert_eq!(answer.pointers(), ["/service_id", "/service_name", "/service_url", "/weight"]);
+        assert_eq!(count(looma, "").await, 0);
+    }
+
+    /// A list can be filtered by each field, sorted, and read page by page, each service once.
+    async fn lists_filter_sort_and_page(looma: TestServer) {
+        for n in 0..10 {
+            let fields = json!({"weight": n % 3, "tags": {"zone": if n < 4 { "a" } else { "b" }, "n": n.to_string()},
+                "node_id": format!("node-{}", n % 2), "cluster_id": if n < 6 { Value::Null } else { json!("main") }});
+            register(looma, &with(service(&format!("s-{n}"), if n < 7 { "x" } else { "y" }), fields)).await;
+        }
+        beat(looma, "s-1").await;
+        for (query, expected) in [("service_name=x", 7), ("service_type=ai-service", 10), ("cluster_id=main", 4),
+            ("node_id=node-1", 5), ("status=active", 1), ("health_status=unknown", 9), ("tag=zone:a", 4),
+            ("tag=zone:b,n:7", 1), ("service_name=y&node_id=node-0", 1), ("service_name=none", 0)] {
+            assert_eq!(count(looma, query).await, expected, "{query}");
+        }
+        let mut seen = Vec::new();
+        let mut path = "/services?limit=3&sort=-weight,service_name".to_owned();
+        loop {
+            let page = looma.admin().await.get(&path).await.expect(200);
+            let items = page["items"].as_array().unwrap().clone();
+            seen.extend(items.iter().map(|item| (-item["weight"].as_i64().unwrap(), item["service_name"].to_string(), item["service_id"].to_string())));
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/services?limit=3&sort=-weight,service_name&after={next}");
+        }
+        let mut sorted = seen.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!((seen.len(), seen == sorted), (10, true), "{seen:?}");
+        for wrong in ["limit=0", "sort=colour", "after=x", "tag=zone", "status=happy", "colour=red"] {
+            looma.admin().await.get(&format!("/services?{wrong}")).await.expect(422);
+        }
+    }
+
+    /// Whoever registers, changes or takes away a service is in the audit, and transitions by themselves are not.
+    async fn changes_are_audited_and_transitions_are_not(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        beat(looma, "a").await;
+        looma.live(20).await;
+        looma.admin().await.patch("/services/a", &json!({"weight": 1})).await.expect(200);
+        looma.admin().await.delete("/services/a").await.expect(204);
+        let mut reader = looma.app().db.read().await.unwrap();
+        let actions: Vec<String> = looma::on_db!(&mut reader, |c| {
+            let sql = "SELECT action FROM audit_logs WHERE resource_type = 'services' ORDER BY created_at, audit_id";
+            sqlx::query_scalar(sql).fetch_all(c).await
+        })
+        .unwrap();
+        assert_eq!(actions, ["create", "update", "delete"]);
+    }
+}
+
+/// Runs `claim` with a server on each database.
+async fn on_both<F: Future<Output = ()>>(claim: impl Fn(TestServer) -> F) {
+    claim(TestServer::start(Store::sqlite()).await).await;
+    if postgres_available().await {
+        claim(TestServer::start(Store::postgres().await.unwrap()).await).await;
+    }
+}
+
+/// After a restart everything is as it was, and nobody expires before one whole time-to-live.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_loses_nothing_and_ends_nothing() {
+    on_both(|looma| async move {
+        register(&looma, &with(service("a", "x"), json!({"config": {"k": [1, 2.5, null]}, "tags": {"zone": "a"}})))
+            .await;
+        register(&looma, &service("m", "x")).await;
+        looma
+            .admin()
+            .await
+            .post("/services/m/maintenance", &json!({"enabled": true, "reason": "disk"}))
+            .await
+            .expect(200);
+        beat(&looma, "a").await;
+        looma.live(10).await;
+        beat(&looma, "a").await;
+        let (a, m) = (read(&looma, "a").await, read(&looma, "m").await);
+        let looma = looma.restart().await;
+        let mut again = read(&looma, "a").await;
+        assert_eq!(again["last_heartbeat"], a["last_heartbeat"], "what came before the end was written");
+        again["last_heartbeat"] = a["last_heartbeat"].clone();
+        assert_eq!((again, read(&looma, "m").await), (a, m));
+        looma.live(14).await;
+        assert_eq!(state(&read(&looma, "a").await), ("active", "healthy"));
+        looma.live(2).await;
+        assert_eq!(state(&read(&looma, "a").await), ("failed", "critical"));
+        assert_eq!(read(&looma, "m").await["maintenance"]["reason"], "disk");
+        looma.stop().await;
+    })
+    .await;
+}
+
+/// Below the number that protection begins at, everything that is silent is told in one sweep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_services_are_not_protected() {
+    let store = Store::sqlite();
+    let mut settings: Settings = store.settings();
+    settings.registry.min_protected = 31;
+    let looma = TestServer::start_with(store, settings).await;
+    register_many(&looma, "x", 30, &json!({"ttl_seconds": 5})).await;
+    looma.live(5).await;
+    assert_eq!(count(&looma, "health_status=critical").await, 30);
+    looma.stop().await;
+}
+
+/// Two replicas on one database: a service that one of them hears of is not ended by the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_to_one_replica_counts_for_all() {
+    let Some(store) = Store::postgres().await else { return };
+    let settings = store.settings();
+    let one = TestServer::start(store.clone()).await;
+    let two = TestServer::start_with(store, settings).await;
+    register(&one, &service("a", "x")).await;
+    two.run_task("feed.follow").await;
+    for second in 0..40 {
+        if second % 5 == 0 {
+            beat(&one, "a").await;
+        }
+        one.live(1).await;
+        two.live(1).await;
+    }
+    two.run_task("feed.follow").await;
+    assert_eq!(state(&read(&two, "a").await), ("active", "healthy"));
+    assert_eq!(one.app().registry.counts().expired + two.app().registry.counts().expired, 0);
+    for _ in 0..32 {
+        one.live(1).await;
+        two.live(1).await;
+    }
+    two.run_task("feed.follow").await;
+    assert_eq!(state(&read(&two, "a").await), ("failed", "critical"));
+    assert_eq!(
+        one.app().registry.counts().expired + two.app().registry.counts().expired,
+        1,
+        "one of them told it, once"
+    );
+    one.stop().await;
+    two.stop().await;
+}
