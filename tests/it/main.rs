@@ -10,6 +10,7 @@ mod examples;
 mod idempotency;
 mod metrics;
 mod nodes;
+mod plugins;
 mod serve;
 mod services;
 mod statements;

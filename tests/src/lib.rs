@@ -5,6 +5,7 @@
 
 mod client;
 pub mod load;
+pub mod plugins;
 mod postgres;
 mod process;
 mod receiver;

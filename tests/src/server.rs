@@ -12,7 +12,7 @@ use looma::{
 };
 use serde_json::json;
 
-use crate::{client::Client, postgres};
+use crate::{client::Client, plugins, postgres, root};
 
 /// The password of the user `admin` in tests.
 pub const ADMIN_PASSWORD: &str = "correct-horse-battery-staple";
@@ -53,6 +53,9 @@ impl Store {
         settings.server.data = self.dir.path().to_owned();
         settings.database.url.clone_from(&self.url);
         settings.database.connections = 4;
+        // This binary is no `looma`, and what one test compiled is good for the next.
+        settings.plugins.compiler = Some(plugins::looma_binary().to_owned());
+        settings.plugins.cache = Some(root().join("target/plugin-cache"));
         settings
     }
 }
@@ -143,6 +146,21 @@ impl TestServer {
         let tokens = self.anonymous().post("/auth/login", &body).await.expect(200);
         let token = tokens["access_token"].as_str().expect("there is a token");
         self.with_token(token)
+    }
+
+    /// Loads bundled plugins, as somebody does who copies them into the plugin folder.
+    pub async fn load_plugins(&self, names: &[&str]) {
+        let folder = self.app().settings.plugins_dir();
+        for name in names {
+            let (new, file) = (folder.join(format!(".{name}.new")), folder.join(format!("{name}.wasm")));
+            std::fs::write(&new, plugins::component(name)).expect("the folder can be written");
+            std::fs::rename(&new, &file).expect("the file can be renamed");
+        }
+        self.run_task("plugins.scan").await;
+        for name in names {
+            let plugin = self.admin().await.get(&format!("/plugins/{name}")).await.expect(200);
+            assert_eq!(plugin["state"], "active", "{plugin}");
+        }
     }
 
     /// Lets time pass. Tasks whose time has come run by themselves; `run_task` waits for one.

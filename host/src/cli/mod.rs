@@ -4,6 +4,7 @@ mod agent;
 mod list;
 mod dev;
 mod openapi;
+mod plugin;
 mod serve;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -35,11 +36,11 @@ enum Command {
     /// Looks at alerts.
     #[command(subcommand)]
     Alert(list::Look),
-    /// Looks at plugins.
-    #[command(subcommand)]
-    Plugin(list::Look),
     /// Runs a server for trying Looma and for writing plugins: builds the bundled ones, and rebuilds what changes.
     Dev(dev::Dev),
+    /// Looks at plugins, and makes components of their sources.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compiles a component in a process of its own; a server calls it.
@@ -59,8 +60,8 @@ pub fn main() -> ExitCode {
         Command::Service(look) => look.run(list::SERVICES),
         Command::Node(look) => look.run(list::NODES),
         Command::Alert(look) => look.run(list::ALERTS),
-        Command::Plugin(look) => look.run(list::PLUGINS),
         Command::Dev(dev) => dev.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };

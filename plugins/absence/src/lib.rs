@@ -26,7 +26,7 @@ impl Plugin for Absence {
     type Config = Config;
     const NAME: &'static str = "absence";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Breaches when a series has had no point for too long";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

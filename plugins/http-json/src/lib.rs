@@ -56,7 +56,7 @@ impl Plugin for HttpJson {
     type Config = Config;
     const NAME: &'static str = "http-json";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Finds services in a JSON list behind a URL";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

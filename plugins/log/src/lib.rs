@@ -34,7 +34,7 @@ impl Plugin for Log {
     type Config = Config;
     const NAME: &'static str = "log";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Writes alerts to the host's log";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 }
 

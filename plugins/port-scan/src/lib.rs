@@ -40,7 +40,7 @@ impl Plugin for PortScan {
     type Config = Config;
     const NAME: &'static str = "port-scan";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Finds services by the ports that answer";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

@@ -58,7 +58,7 @@ impl Plugin for SkillMatch {
     type Config = Config;
     const NAME: &'static str = "skill-match";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Matches talents by skills, levels and experience, and says why";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

@@ -53,7 +53,7 @@ impl Plugin for Threshold {
     type Config = Config;
     const NAME: &'static str = "threshold";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Breaches when the latest value passes a fixed threshold";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

@@ -50,7 +50,7 @@ impl Plugin for Webhook {
     type Config = Config;
     const NAME: &'static str = "webhook";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Posts alerts as JSON to a URL";
+    const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
     const SCHEMA: &'static str = include_str!("schema.json");
 
     fn faults(config: &Config) -> Vec<Problem> {

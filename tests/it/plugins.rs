@@ -1,0 +1,6 @@
+//! `/plugins`: how they come in, what is told of a bad one, and what goes on while they change.
+
+mod calls;
+mod files;
+mod grants;
+mod uploads;
