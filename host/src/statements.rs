@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{audit, db, feed, http::idempotency, metrics, plugins, registry, system, talent, users};
+use crate::{alerts, audit, db, feed, http, metrics, notify, plugins, registry, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub fn all() -> Statements {
     all.sqlite.extend(users::SQLITE);
     all.postgres.extend(users::POSTGRES);
     all.both.extend(users::SESSION_STATEMENTS);
-    all.both.extend(idempotency::STATEMENTS);
+    all.both.extend(http::idempotency::STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
     all.both.extend(plugins::STATEMENTS);
@@ -36,6 +36,13 @@ pub fn all() -> Statements {
     all.postgres.extend(registry::POSTGRES.concat());
     all.sqlite.extend(registry::SQLITE.concat());
     all.both.extend(registry::STATEMENTS.concat());
+    all.postgres.extend(alerts::POSTGRES);
+    all.both.extend(alerts::RULE_STATEMENTS);
+    all.sqlite.extend(alerts::SQLITE);
+    all.both.extend(alerts::STATEMENTS);
+    all.postgres.extend(notify::POSTGRES.concat());
+    all.sqlite.extend(notify::SQLITE.concat());
+    all.both.extend(notify::STATEMENTS.concat());
     let [both, sqlite, postgres] = talent::statements();
     all.both.extend(both);
     all.sqlite.extend(sqlite);

@@ -94,6 +94,21 @@ both_databases! {
         looma.anonymous().post("/metrics", &json!({"samples": []})).await.expect(401);
     }
 
+    /// A token that is bound to a service sends samples of that one alone, and one without the scope sends none.
+    async fn tokens_speak_for_their_service(looma: TestServer) {
+        let token = async |token: Value| {
+            let made = looma.admin().await.post("/tokens", &token).await.expect(201);
+            looma.with_token(made["token"].as_str().unwrap())
+        };
+        let bound = token(json!({"name": "a", "scopes": ["metrics:write"], "service_id": "a"})).await;
+        send(&bound, vec![sample("a", "m", START, 1.0)]).await.expect(204);
+        send(&bound, vec![sample("a", "m", START + 1, 2.0), sample("b", "m", START, 1.0)]).await.expect(403);
+        bound.get("/metrics/series").await.expect(403);
+        let reader = token(json!({"name": "r", "scopes": ["metrics:read"]})).await;
+        send(&reader, vec![sample("a", "m", START, 3.0)]).await.expect(403);
+        assert_eq!(points(reader.get("/metrics/query?metric_name=m").await), [(0, 1.0)]);
+    }
+
     /// A series too many is refused with the reason, and so is a tag too many; both are limits of the settings.
     async fn limits_are_told(looma: TestServer) {
         let admin = looma.admin().await;

@@ -1,26 +1,50 @@
 //! Rules that watch metrics, and the alerts that come of them.
+//!
+//! A rule is judged by its evaluator plugin, a thousand series a call; what comes of it is decided by the state machine alone. A
+//! plugin that fails changes no alert: it is shown on the rule. What is open is in memory on every replica, kept true from the feed;
+//! one replica at a time evaluates. Whom alerts reach, and how, is for `notify`.
+//!
+//! Read on in `types`, `machine` (pending, firing, over), `rules`, `message`, `memory`, `record` (one transaction), `evaluation`
+//! (one rule, once), `worker` (all of them, in time), `routes`.
 
+mod evaluation;
+mod machine;
+mod memory;
+mod message;
+mod queries;
+mod record;
 mod routes;
+mod rules;
+mod types;
+mod worker;
 
-use crate::{app::App, db::AsConn, feed::Feed};
+use std::time::Duration;
 
-pub use routes::routes;
+use utoipa_axum::router::OpenApiRouter;
 
-/// The alerts. Clones share it.
-#[derive(Clone, Default)]
-pub struct Alerts;
+use crate::app::App;
 
-impl Alerts {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
-        Self
-    }
-}
+pub use memory::{Alerts, load};
+pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
+pub(crate) use rules::STATEMENTS as RULE_STATEMENTS;
+pub use rules::{Rule, RuleSpec};
+pub use types::{Alert, AlertId, ResolveReason, RuleId, Status};
 
-/// Fills memory from the database, as `on` sees it.
-pub async fn load(_on: &mut dyn AsConn, _own: &Alerts) -> anyhow::Result<()> {
-    Ok(())
+/// The routes of rules and alerts.
+pub fn routes() -> OpenApiRouter<App> {
+    rules::routes().merge(routes::routes())
 }
 
 /// Starts what it does by itself.
-pub fn start(_app: &App) {}
+pub fn start(app: &App) {
+    let own = app.clone();
+    app.tasks.every("alerts.evaluate", Duration::from_secs(1), move || {
+        let app = own.clone();
+        async move { worker::evaluate(&app).await }
+    });
+    let own = app.clone();
+    app.tasks.every("alerts.prune", Duration::from_secs(3600), move || {
+        let app = own.clone();
+        async move { worker::prune(&app).await }
+    });
+}

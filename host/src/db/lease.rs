@@ -12,6 +12,7 @@ statements! { LEASE_STATEMENTS:
         ON CONFLICT (task_name) DO UPDATE SET replica_id = excluded.replica_id, expires_at = excluded.expires_at \
         WHERE task_leases.replica_id = excluded.replica_id OR task_leases.expires_at <= $4 \
         RETURNING task_name";
+    RELEASE = "DELETE FROM task_leases WHERE replica_id = $1";
 }
 
 /// Takes or renews the lease of `task` until `until`; false while another replica holds it.
@@ -24,4 +25,9 @@ pub async fn take(tx: &mut Tx, task: &str, replica: &ReplicaId, until: Timestamp
         .fetch_optional(c)
         .await)?;
     Ok(taken.is_some())
+}
+
+/// Gives up every lease that a replica holds, so that others need not wait for them to run out.
+pub async fn release_all(tx: &mut Tx, replica: &ReplicaId) -> Result<()> {
+    on_db!(tx, |c| sqlx::query(RELEASE).bind(replica).execute(c).await.map(drop))
 }

@@ -48,7 +48,7 @@ struct WatchQuery {
 }
 
 /// Streams changes as they are committed, each once and in order.
-#[utoipa::path(get, path = "/watch", tag = "discovery", params(WatchQuery), responses((status = 200, description = "a stream of events: `id` the revision, `event` the topic, `data` op, key and value", content_type = "text/event-stream", body = String)), extensions(("x-looma-access" = json!("viewer"))))]
+#[utoipa::path(get, path = "/watch", tag = "discovery", params(WatchQuery), responses((status = 200, description = "a stream of events: `id` the revision, `event` the topic, `data` op, key and value", content_type = "text/event-stream", body = String)), extensions(("x-looma-access" = json!("any"))))]
 async fn watch(
     caller: Caller,
     State(feed): State<Feed>,

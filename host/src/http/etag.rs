@@ -68,6 +68,12 @@ impl Conditions {
         self.answer_json(&tag, json)
     }
 
+    /// What is `shown` of a thing, with the tag of the thing alone: what else is shown may change without notice. Or 304.
+    pub fn answer_shown<T: Serialize, S: Serialize>(&self, thing: &T, shown: &S) -> ApiResult<Response> {
+        let thing = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;
+        self.answer_as(&tag(&thing), shown)
+    }
+
     /// The thing with a tag of its own, which tells less than a hash of it would, or 304.
     pub fn answer_as<T: Serialize>(&self, tag: &str, thing: &T) -> ApiResult<Response> {
         let json = serde_json::to_vec(thing).map_err(|error| ApiError::Internal(error.into()))?;

@@ -1,26 +1,139 @@
-//! Bringing alerts to people: channels, routes, deliveries.
+//! Bringing alerts to people: channels, routes, silences, grouping, and delivery through notifier plugins.
+//!
+//! What it is given are alerts as people are told of them; it knows no rule and no metric. What is to be told is written in the
+//! transaction that records the alert, and delivered from there: nothing is told that did not happen, and nothing is lost.
+//!
+//! Read on in `types`, `channels`, `routing`, `silences`, `groups`, `deliveries`.
 
-mod routes;
+mod channels;
+mod deliveries;
+mod groups;
+mod memory;
+mod routing;
+mod silences;
+mod types;
 
-use crate::{app::App, db::AsConn, feed::Feed};
+use std::time::Duration;
 
-pub use routes::routes;
+use utoipa_axum::router::OpenApiRouter;
 
-/// The notifications. Clones share it.
-#[derive(Clone, Default)]
-pub struct Notify;
+use crate::{
+    app::App,
+    feed::Changes,
+    http::{
+        error::{ApiResult, Faults},
+        page::{self, Page, PageQuery},
+    },
+    plugins::{CallError, Kind, PluginName},
+};
 
-impl Notify {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
-        Self
-    }
-}
+pub use channels::Channel;
+pub use deliveries::{Delivery, DeliveryStatus};
+pub use groups::{enter, hush};
+pub use memory::{Notify, load};
+pub use routing::Route;
+pub use silences::Silence;
+pub use types::{AlertStatus, By, Labels, Matchers, Severity, Told, check_labels};
 
-/// Fills memory from the database, as `on` sees it.
-pub async fn load(_on: &mut dyn AsConn, _own: &Notify) -> anyhow::Result<()> {
-    Ok(())
+/// Statements for both databases.
+pub(crate) const STATEMENTS: [&[(&str, &str)]; 5] =
+    [channels::STATEMENTS, routing::STATEMENTS, silences::STATEMENTS, groups::STATEMENTS, deliveries::STATEMENTS];
+/// Statements for SQLite.
+pub(crate) const SQLITE: [&[(&str, &str)]; 2] = [groups::SQLITE, deliveries::SQLITE];
+/// Statements for PostgreSQL.
+pub(crate) const POSTGRES: [&[(&str, &str)]; 2] = [groups::POSTGRES, deliveries::POSTGRES];
+
+/// How long a silence that has ended stays to be seen.
+const ENDED_SILENCES: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The routes of channels, routes, silences and the delivery log.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(channels::routes())
+        .merge(routing::routes())
+        .merge(silences::routes())
+        .merge(deliveries::routes())
 }
 
 /// Starts what it does by itself.
-pub fn start(_app: &App) {}
+pub fn start(app: &App) {
+    let own = app.clone();
+    app.tasks.every("notify.deliver", Duration::from_millis(250), move || {
+        let app = own.clone();
+        async move { deliveries::run(&app).await }
+    });
+    let own = app.clone();
+    app.tasks.every("notify.release", Duration::from_secs(5), move || {
+        let app = own.clone();
+        async move { deliveries::release(&app).await }
+    });
+    let own = app.clone();
+    app.tasks.every("notify.prune", Duration::from_secs(3600), move || {
+        let app = own.clone();
+        async move { prune(&app).await }
+    });
+}
+
+/// Forgets deliveries and silences that are long over.
+async fn prune(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let kept = Duration::from_secs(u64::from(app.settings.alerts.delivery_log_days) * 24 * 3600);
+    let mut tx = app.db.write().await?;
+    deliveries::prune(&mut tx, now.minus(kept)).await?;
+    let mut changes = Changes::unaudited();
+    for silence in silences::delete_ended(&mut tx, now.minus(ENDED_SILENCES)).await? {
+        changes.delete_quietly(silences::SILENCES, silence.silence_id.0);
+    }
+    app.feed.commit(tx, changes).await?;
+    Ok(())
+}
+
+/// 422 with everything that is wrong with a channel; what its notifier finds stands under `/config`.
+async fn check_channel(app: &App, spec: &channels::ChannelSpec) -> ApiResult<()> {
+    let mut faults = spec.faults();
+    check_plugin(app, Kind::Notifier, ("/notifier", &spec.notifier), &spec.config_text(), &mut faults).await;
+    Ok(faults.finish()?)
+}
+
+/// Adds what is wrong with the name of a plugin (said at a pointer), its kind, or a configuration for it, under `/config`. A
+/// plugin that is there and does not serve now is not asked.
+pub async fn check_plugin(app: &App, kind: Kind, named: (&str, &str), config: &str, faults: &mut Faults) {
+    let (pointer, name) = named;
+    let name = match name.parse::<PluginName>() {
+        Ok(name) => name,
+        Err(why) => return faults.add(pointer, why),
+    };
+    match app.plugins.check(&name, kind, config).await {
+        Ok(problems) => {
+            for problem in problems {
+                faults.add(format!("/config{}", problem.pointer), problem.message);
+            }
+        }
+        Err(CallError::Unknown(_)) => faults.add(pointer, format!("there is no plugin {:?}", name.as_str())),
+        Err(error @ CallError::WrongKind { .. }) => faults.add(pointer, error.to_string()),
+        Err(error @ (CallError::Limit(_) | CallError::InvalidInput(_))) => faults.add("/config", error.to_string()),
+        Err(error) => {
+            tracing::warn!(plugin.name = %name, %error, "could not check a configuration: it is taken unchecked")
+        }
+    }
+}
+
+/// A page of things in memory, in the order of their keys.
+pub fn page_by<T: Clone, K>(
+    things: Vec<std::sync::Arc<T>>,
+    asked: &PageQuery,
+    key: impl Fn(&T) -> K,
+) -> ApiResult<Page<T>>
+where
+    K: Ord + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let PageQuery { limit, after } = asked;
+    let limit = page::limit(*limit)?;
+    let after: Option<K> = page::cursor(after.as_deref())?;
+    let mut things: Vec<(K, std::sync::Arc<T>)> = things.into_iter().map(|thing| (key(&thing), thing)).collect();
+    things.retain(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+    things.sort_by(|(a, _), (b, _)| a.cmp(b));
+    things.truncate(limit + 1);
+    let items = things.into_iter().map(|(_, thing)| (*thing).clone()).collect();
+    Ok(Page::new(items, limit, &key))
+}

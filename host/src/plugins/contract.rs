@@ -44,6 +44,6 @@ mod tests {
 
     #[test]
     fn worlds_stand_in_the_order_of_kinds() {
-        assert_eq!(CONTRACT.worlds.iter().map(|world| world.kind).collect::<Vec<_>>(), Kind::ALL.map(Kind::as_str));
+        assert!(CONTRACT.worlds.iter().map(|world| world.kind).eq(Kind::ALL.iter().map(|kind| kind.as_str())));
     }
 }

@@ -86,7 +86,7 @@ impl Registry {
             Err(WriteError::Theirs(_)) => return Ok(FoundAs::Theirs),
             Err(error) => return Err(error.into()),
             Ok(done) => {
-                self.touch::<Service>(&id);
+                self.registered(&done, &id);
                 Ok(if done.before.is_some() { FoundAs::Changed } else { FoundAs::New })
             }
         }

@@ -17,13 +17,21 @@ pub(super) struct Lease {
     /// The newest beat that this replica knows to be in the database; `i64::MIN` when none is.
     stored: AtomicI64,
     dirty: AtomicBool,
+    /// Whether it was heard of since this process knows it.
+    heard: AtomicBool,
 }
 
 impl Lease {
     /// One that begins at `uptime`, of something last heard of at `stored`.
     pub(super) fn new(uptime: Duration, stored: Option<Timestamp>) -> Self {
         let stored = stored.map_or(i64::MIN, Timestamp::millis);
-        Self { beat: nanos(uptime).into(), wall: stored.into(), stored: stored.into(), dirty: false.into() }
+        Self {
+            beat: nanos(uptime).into(),
+            wall: stored.into(),
+            stored: stored.into(),
+            dirty: false.into(),
+            heard: false.into(),
+        }
     }
 
     /// A beat. It is to be written.
@@ -31,6 +39,17 @@ impl Lease {
         self.beat.fetch_max(nanos(uptime), Relaxed);
         self.wall.store(now.millis(), Relaxed);
         self.dirty.store(true, Relaxed);
+        self.heard.store(true, Relaxed);
+    }
+
+    /// It was registered with this process, which is a sign of life, if no heartbeat.
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    /// Whether it was heard of since this process knows it.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.load(Relaxed)
     }
 
     /// The database holds a beat at `at`: if that is news, somebody else took it, and the lease begins anew.
@@ -39,6 +58,7 @@ impl Lease {
         if self.stored.fetch_max(at, Relaxed) < at {
             self.beat.fetch_max(nanos(uptime), Relaxed);
             self.wall.fetch_max(at, Relaxed);
+            self.hear();
         }
     }
 

@@ -263,10 +263,12 @@ impl Registry {
         held.thing.is_woken_by_a_beat().then(|| woken(id)).into()
     }
 
-    /// A renewal is a heartbeat; a first registration is none.
-    fn touch_if_known<T: Member>(&self, done: &writer::Done<T>, id: &T::Id) {
+    /// It was registered. A renewal is a heartbeat; a first registration is none.
+    fn registered<T: Member>(&self, done: &writer::Done<T>, id: &T::Id) {
         if done.before.is_some() {
             self.touch::<T>(id);
+        } else if let Some(held) = T::members(&self.core.index()).get(id) {
+            held.lease.hear();
         }
     }
 

@@ -240,10 +240,12 @@ fn is_orphan(node: &Held<Node>, service: &Held<Service>, grace: Duration, now: D
         return false;
     }
     let node_ttl = seconds(node.thing.ttl_seconds);
-    match service.ttl_seconds {
-        0 => now >= grace + node_ttl,
-        ttl => now >= grace + seconds(ttl) && lease.beat() <= node.lease.beat() + node_ttl / 2,
+    if service.ttl_seconds == 0 {
+        return now >= grace + node_ttl;
     }
+    // What was only read from the database has its own time-to-live to be heard of.
+    let had_time = lease.is_heard() || now >= grace + seconds(service.ttl_seconds);
+    had_time && lease.beat() <= node.lease.beat() + node_ttl / 2
 }
 
 /// Services without a heartbeat of their own come back with their node.

@@ -108,6 +108,7 @@ impl Settings {
             .check()
             .and_then(|()| self.registry.check())
             .and_then(|()| self.metrics.check())
+            .and_then(|()| self.alerts.check())
             .map_err(anyhow::Error::msg)
     }
 

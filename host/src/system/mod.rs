@@ -5,7 +5,7 @@ mod routes;
 
 use std::time::Duration;
 
-use crate::app::App;
+use crate::{app::App, db::lease};
 
 pub(crate) use queries::STATEMENTS;
 pub use routes::{public, routes};
@@ -21,10 +21,11 @@ pub async fn beat(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets replicas that have not been there for a day, and says that this one is gone.
+/// Forgets replicas that have not been there for a day, says that this one is gone, and gives up its leases.
 pub async fn leave(app: &App) -> anyhow::Result<()> {
     let mut tx = app.db.write().await?;
     queries::leave(&mut tx, &app.replica, app.clock.now().minus(Duration::from_secs(24 * 3600))).await?;
+    lease::release_all(&mut tx, &app.replica).await?;
     tx.commit().await?;
     Ok(())
 }

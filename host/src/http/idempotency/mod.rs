@@ -89,7 +89,7 @@ async fn honour(layer: Layer, request: Request, next: Next) -> ApiResult<Respons
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let key = key(&parts)?;
-    let bytes = match gather(body, layer.limit).await.map_err(unreadable)? {
+    let bytes = match gather(body, layer.limit).await.map_err(|error| unreadable(&error))? {
         Gathered::Whole(bytes) => bytes,
         Gathered::Larger(body) => return Ok(next.run(Request::from_parts(parts, body)).await),
     };
@@ -234,6 +234,6 @@ fn finished(problem: &[u8], parts: &Parts) -> ApiResult<Vec<u8>> {
     serde_json::to_vec(&problem).map_err(internal)
 }
 
-fn unreadable(error: axum::Error) -> ApiError {
+fn unreadable(error: &axum::Error) -> ApiError {
     ApiError::Malformed(Faults::one("", format!("could not read the body: {error}")))
 }

@@ -70,7 +70,7 @@ async fn register(who: ServicesWrite, State(app): State<App>, Body(new): Body<Ne
         return known(&app, &id);
     }
     let done = app.registry.edit(registering(new, who.actor())).await?;
-    app.registry.touch_if_known(&done, &id);
+    app.registry.registered(&done, &id);
     match (done.before, done.after) {
         (None, Some(node)) => etag::created(&format!("/api/v1/nodes/{}", segment(id.as_str())), node),
         _ => known(&app, &id),

@@ -65,7 +65,7 @@ async fn register(who: ServicesWrite, State(app): State<App>, Body(new): Body<Ne
         return known(&app, &id);
     }
     let done = app.registry.edit(registering(new, who.actor())).await?;
-    app.registry.touch_if_known(&done, &id);
+    app.registry.registered(&done, &id);
     match (done.before, done.after) {
         (None, Some(service)) => etag::created(&format!("/api/v1/services/{}", segment(id.as_str())), service),
         _ => known(&app, &id),
@@ -149,7 +149,7 @@ async fn batch(who: ServicesWrite, State(app): State<App>, Body(batch): Body<Bat
     let replies = writer::write(&app.registry.core, &edits).await;
     for ((reply, edit), place) in replies.into_iter().zip(&edits).zip(places) {
         let done = reply?;
-        app.registry.touch_if_known(&done, &edit.id);
+        app.registry.registered(&done, &edit.id);
         if done.before.is_none() {
             items[place].status = 201;
         }

@@ -1,0 +1,76 @@
+//! One evaluation of one rule: its series are judged, the state machine takes each a step, and what changed is written down.
+//! What does not change is not written. If the evaluator fails, nothing changes at all.
+
+mod judge;
+mod steps;
+mod test;
+
+use std::collections::HashMap;
+
+use super::{
+    queries::{self, Remembered},
+    record::Record,
+    rules::Rule,
+};
+use crate::{app::App, clock::Timestamp, db, feed::Changes, metrics::SeriesId};
+
+pub(super) use judge::JudgeError;
+pub use test::{TestResult, test};
+
+/// What the evaluation of a rule remembers on this replica from one run to the next.
+#[derive(Debug, Default)]
+pub(super) struct Recollection {
+    /// Since when series of open alerts have not been there.
+    pub missing: HashMap<SeriesId, Timestamp>,
+    /// What the evaluator remembers, once it was read from the database.
+    pub states: Option<HashMap<SeriesId, Remembered>>,
+}
+
+/// Why an evaluation came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Judge(#[from] JudgeError),
+    #[error("could not write down what came of it: {0}")]
+    Db(#[from] db::DbError),
+}
+
+/// Evaluates a rule. Gives what is to be told of it though it went well: a message that could not be filled in.
+pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Result<Option<String>, Fault> {
+    let now = app.clock.now();
+    let judged = judge::judge(app, rule, own, now).await?;
+    let open = app.alerts.open(&rule.rule_id);
+    let steps = steps::Steps { app, rule, now };
+    let outcome = steps.take(&judged, &open, &mut own.missing);
+    let changed = changed_states(own, judged.next);
+    if outcome.record.is_empty() && changed.is_empty() {
+        return Ok(outcome.message_fault);
+    }
+    if commit(app, rule, &outcome.record, &changed, now).await? {
+        let states = own.states.get_or_insert_default();
+        states.extend(changed.into_iter().map(|state| (state.series, state)));
+    }
+    Ok(outcome.message_fault)
+}
+
+/// What of the next states is not what is remembered already.
+fn changed_states(own: &Recollection, next: Vec<Remembered>) -> Vec<Remembered> {
+    let known = own.states.as_ref();
+    next.into_iter().filter(|state| known.and_then(|known| known.get(&state.series)) != Some(state)).collect()
+}
+
+/// Writes everything down in one transaction; false if the rule or an alert changed meanwhile, and nothing was written.
+async fn commit(app: &App, rule: &Rule, record: &Record, states: &[Remembered], now: Timestamp) -> db::Result<bool> {
+    let mut tx = app.db.write().await?;
+    if !queries::hold_rule(&mut tx, &rule.rule_id, rule.updated_at).await?
+        || !queries::are_as_expected(&mut tx, &record.rests_on).await?
+    {
+        tracing::debug!(rule.id = %rule.rule_id, "rule {:?} or an alert of it changed while it was evaluated", rule.spec.rule_name);
+        return Ok(false);
+    }
+    let mut changes = Changes::unaudited();
+    record.write(app, &mut tx, &mut changes).await?;
+    queries::put_states(&mut tx, &rule.rule_id, states, now).await?;
+    app.feed.commit(tx, changes).await?;
+    Ok(true)
+}
