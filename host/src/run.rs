@@ -21,7 +21,7 @@ use crate::{
     registry::{self, Registry},
     settings::{self, Settings, files},
     system,
-    talent::{self, Talent},
+    talent::Talent,
     users::{self, Users},
 };
 
@@ -112,7 +112,6 @@ async fn load(app: &App) -> anyhow::Result<()> {
     notify::load(&mut moment, &app.notify).await?;
     alerts::load(&mut moment, &app.alerts).await?;
     discovery::load(&mut moment, &app.discovery, &app.plugins).await?;
-    talent::load(&mut moment, &app.talent).await?;
     app.feed.start(revision).await;
     Ok(())
 }
@@ -148,7 +147,6 @@ fn start_tasks(app: &App) {
     notify::start(app);
     alerts::start(app);
     discovery::start(app);
-    talent::start(app);
 }
 
 impl Running {
