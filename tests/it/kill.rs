@@ -33,7 +33,7 @@ async fn nothing_acknowledged_is_lost_on_postgres() {
 }
 
 /// What the server has acknowledged, over all rounds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Acknowledged {
     services: Vec<String>,
     rules: Vec<String>,
@@ -136,7 +136,7 @@ fn moment_of(n: i64) -> i64 {
 }
 
 async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>) {
-    let Acknowledged { services, rules, samples, alerts } = &*acknowledged.lock().unwrap();
+    let Acknowledged { services, rules, samples, alerts } = &acknowledged.lock().unwrap().clone();
     let known = all(admin, "/services", "service_id").await;
     assert_eq!(services.iter().find(|id| !known.contains(*id)), None, "a service is lost");
     let known = all(admin, "/alert-rules", "rule_name").await;
@@ -147,7 +147,7 @@ async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>)
         let path = format!("/metrics/query?metric_name=load&service_id={service}");
         let found = admin.get(&path).await.expect(200);
         let kept: Vec<i64> =
-            found["series"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
+            found["items"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
         assert_eq!(values.iter().find(|value| !kept.contains(value)), None, "a sample of {service} is lost");
     }
 }
