@@ -210,6 +210,6 @@ both_databases! {
         assert_eq!(told, [("talents", Some(json!({"talent_id": who}).to_string()))]);
         let audit = admin.get("/audit-logs?resource_type=talent_educations").await.expect(200);
         assert_eq!(column(&audit, "action"), ["create"]);
-        assert_eq!(audit["items"][0]["after_value"]["university"], "PKU");
+        assert_eq!(audit["items"][0]["after"]["university"], "PKU");
     }
 }
