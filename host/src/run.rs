@@ -85,12 +85,12 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         counts: Counts::default(),
         ids,
         replica,
-        plugins,
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         registry,
         alerts: Alerts::new(&feed),
         notify: Notify::new(&feed),
-        discovery: Discovery::new(&feed),
+        discovery: Discovery::new(&feed, &plugins),
+        plugins,
         talent: Talent::new(&feed),
         settings: Arc::new(settings),
         clock,
@@ -111,7 +111,7 @@ async fn load(app: &App) -> anyhow::Result<()> {
     metrics::load(&mut moment, &app.metrics).await?;
     notify::load(&mut moment, &app.notify).await?;
     alerts::load(&mut moment, &app.alerts).await?;
-    discovery::load(&mut moment, &app.discovery).await?;
+    discovery::load(&mut moment, &app.discovery, &app.plugins).await?;
     app.feed.start(revision).await;
     Ok(())
 }

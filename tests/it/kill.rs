@@ -61,11 +61,18 @@ async fn kill_and_look(store: Store) {
 }
 
 /// Writes from all lanes, and kills the server in the middle, at the `moment`-th acknowledgement.
-async fn load_until(looma: Process, admin: Client, round: usize, moment: usize, acknowledged: &Arc<Mutex<Acknowledged>>) {
+async fn load_until(
+    looma: Process,
+    admin: Client,
+    round: usize,
+    moment: usize,
+    acknowledged: &Arc<Mutex<Acknowledged>>,
+) {
     let (count, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        let (admin, acknowledged, count, reached) = (admin.clone(), acknowledged.clone(), count.clone(), reached.clone());
+        let (admin, acknowledged, count, reached) =
+            (admin.clone(), acknowledged.clone(), count.clone(), reached.clone());
         lanes.spawn(async move {
             for n in 0.. {
                 let name = format!("r{round}-l{lane}-n{n}");
@@ -103,7 +110,8 @@ async fn write(admin: &Client, lane: usize, name: &str, n: i64, acknowledged: &M
         }
         4 => {
             let service = name.rsplit_once("-n").unwrap().0.to_owned();
-            let sample = json!({"service_id": service, "metric_name": "load", "metric_value": n, "timestamp": moment_of(n)});
+            let sample =
+                json!({"service_id": service, "metric_name": "load", "metric_value": n, "timestamp": moment_of(n)});
             admin.try_post("/metrics", &json!({"samples": [sample]})).await?.expect(204);
             acknowledged.lock().unwrap().samples.entry(service).or_default().push(n);
         }
@@ -138,7 +146,8 @@ async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>)
     for (service, values) in samples {
         let path = format!("/metrics/query?metric_name=load&service_id={service}");
         let found = admin.get(&path).await.expect(200);
-        let kept: Vec<i64> = found["series"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
+        let kept: Vec<i64> =
+            found["series"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
         assert_eq!(values.iter().find(|value| !kept.contains(value)), None, "a sample of {service} is lost");
     }
 }

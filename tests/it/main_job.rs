@@ -1,7 +1,11 @@
 //! The main job, played from outside: `looma dev` as a process, real HTTP, a webhook, and an evaluator that is changed
 //! in its source while ten thousand heartbeats and samples are in flight.
 
-use std::{path::Path, sync::Arc, sync::atomic::{AtomicUsize, Ordering}};
+use std::{
+    path::Path,
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use looma::clock::Clock;
 use looma_tests::{Client, Process, Receiver, Store, Workspace, eventually};

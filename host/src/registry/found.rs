@@ -83,8 +83,8 @@ impl Registry {
             row => Ok(Verdict::Transition(found(&service, health, row, &origin, now))),
         };
         match self.edit(Edit { id: id.clone(), actor: None, judge: Box::new(judge) }).await {
-            Err(WriteError::Theirs(_)) => return Ok(FoundAs::Theirs),
-            Err(error) => return Err(error.into()),
+            Err(WriteError::Theirs(_)) => Ok(FoundAs::Theirs),
+            Err(error) => Err(error.into()),
             Ok(done) => {
                 self.registered(&done, &id);
                 Ok(if done.before.is_some() { FoundAs::Changed } else { FoundAs::New })

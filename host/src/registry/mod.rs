@@ -69,8 +69,11 @@ pub struct Registry {
     services: GroupCommit<Edit<Service>, Reply<Service>>,
     nodes: GroupCommit<Edit<Node>, Reply<Node>>,
     /// What empties the two queues, until it is started.
-    writers: Arc<Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>>,
+    writers: Arc<Mutex<Vec<Writer>>>,
 }
+
+/// A lasting task and its name.
+type Writer = (&'static str, BoxFuture<'static, ()>);
 
 /// What everything here shares.
 struct Core {

@@ -1,6 +1,8 @@
 //! Services: one running instance each. Read on in `types` (what it is and what becomes of it), `queries`, `routes`.
 
+mod patch;
 mod queries;
+mod register;
 mod routes;
 mod types;
 

@@ -7,19 +7,21 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
-        Registry, WriteError,
+        WriteError,
         index::Held,
         select::{self, Asked, Cell, Filter},
         types::{self, Health, SetMaintenance, segment, tag},
-        writer::{self, Edit, Reply, Verdict},
+        writer::{Edit, Reply, Verdict},
     },
-    NewService, SELF, Service, ServiceStatus, registering,
+    NewService, Service, ServiceStatus,
+    patch::patched,
+    register::{Batch, BatchAnswer, is_known_as, may_register, register_all, with_defaults},
+    registering,
     types::Condition,
 };
 use crate::{
@@ -27,9 +29,9 @@ use crate::{
     db::Json as Column,
     feed,
     http::{
-        auth::{Caller, ServicesRead, ServicesWrite},
+        auth::{ServicesRead, ServicesWrite},
         body::{Body, Patch},
-        error::{ApiError, ApiResult, Fault, Faults, OrNotFound as _, Problem},
+        error::{ApiError, ApiResult, Faults, OrNotFound as _, Problem},
         etag::{self, Conditions},
         page::{Page, Params},
     },
@@ -77,50 +79,6 @@ fn known(app: &App, id: &ServiceId) -> ApiResult<Response> {
     Ok(Json(service).into_response())
 }
 
-fn with_defaults(app: &App, new: NewService) -> NewService {
-    let ttl = new.ttl_seconds.unwrap_or_else(|| i64::from(app.settings.registry.default_ttl_seconds));
-    NewService { ttl_seconds: Some(ttl), ..new }
-}
-
-fn is_known_as(registry: &Registry, new: &NewService) -> bool {
-    registry.service(&new.service_id).is_some_and(|known| known.is_as(new) && known.origin == SELF)
-}
-
-/// A bound token speaks for the service that it was, and for the one that it shall be.
-fn may_register(who: &Caller, app: &App, new: &NewService) -> ApiResult<()> {
-    if let Some(known) = app.registry.service(&new.service_id) {
-        who.must_speak_for(&known.service_id, &known.service_name)?;
-    }
-    who.must_speak_for(&new.service_id, &new.service_name)
-}
-
-/// Many services at once. Each is read on its own, so that a bad one does not spoil the others.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Batch {
-    /// 1 to 1000 of what `POST /services` takes.
-    #[schema(value_type = Vec<NewService>)]
-    services: Vec<Box<serde_json::value::RawValue>>,
-}
-
-/// What became of one service of a batch.
-#[derive(Serialize, ToSchema)]
-struct BatchItem {
-    /// Its id, if it had one.
-    service_id: Option<String>,
-    /// 201 new, 200 known, 403 not yours, 422 wrong.
-    status: u16,
-    /// What is wrong with it.
-    errors: Vec<Fault>,
-}
-
-/// What became of a batch, in its order.
-#[derive(Serialize, ToSchema)]
-struct BatchAnswer {
-    /// One for each service that was sent.
-    items: Vec<BatchItem>,
-}
-
 /// Registers or renews many services, each on its own, in one commit.
 #[utoipa::path(post, path = "/services/batch", tag = "services", request_body = Batch, responses((status = 200, body = BatchAnswer), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
 async fn batch(who: ServicesWrite, State(app): State<App>, Body(batch): Body<Batch>) -> ApiResult<Json<BatchAnswer>> {
@@ -128,52 +86,7 @@ async fn batch(who: ServicesWrite, State(app): State<App>, Body(batch): Body<Bat
     if !(1..=MOST_IN_BATCH).contains(&count) {
         return Err(Faults::one("/services", format!("must be 1 to {MOST_IN_BATCH}, are {count}")).into());
     }
-    let mut items = Vec::with_capacity(count);
-    let (mut edits, mut places) = (Vec::new(), Vec::new());
-    for sent in &batch.services {
-        match read_one(&who, &app, sent.get()) {
-            Err((service_id, status, errors)) => items.push(BatchItem { service_id, status, errors }),
-            Ok(new) => {
-                let service_id = Some(new.service_id.0.clone());
-                let woken = if is_known_as(&app.registry, &new) { app.registry.touch(&new.service_id) } else { None };
-                match woken {
-                    Some(None) => {}
-                    Some(Some(edit)) => edits.push(edit),
-                    None => edits.push(registering(new, who.actor())),
-                }
-                places.extend((edits.len() > places.len()).then_some(items.len()));
-                items.push(BatchItem { service_id, status: 200, errors: Vec::new() });
-            }
-        }
-    }
-    let replies = writer::write(&app.registry.core, &edits).await;
-    for ((reply, edit), place) in replies.into_iter().zip(&edits).zip(places) {
-        let done = reply?;
-        app.registry.registered(&done, &edit.id);
-        if done.before.is_none() {
-            items[place].status = 201;
-        }
-    }
-    Ok(Json(BatchAnswer { items }))
-}
-
-type Wrong = (Option<String>, u16, Vec<Fault>);
-
-fn read_one(who: &Caller, app: &App, sent: &str) -> Result<NewService, Wrong> {
-    let wrong = |id: Option<String>, error: ApiError| match error {
-        ApiError::Invalid(faults) | ApiError::Malformed(faults) => (id, 422, faults.into_vec()),
-        ApiError::Forbidden(why) => (id, 403, Faults::one("", why).into_vec()),
-        other => (id, 422, Faults::one("", format!("{other:?}")).into_vec()),
-    };
-    let new: NewService = crate::http::body::parse(sent.as_bytes()).map_err(|error| {
-        let value: serde_json::Value = serde_json::from_str(sent).unwrap_or_default();
-        wrong(value["service_id"].as_str().map(str::to_owned), error)
-    })?;
-    let id = Some(new.service_id.0.clone());
-    new.check().map_err(|faults| wrong(id.clone(), faults.into()))?;
-    let new = with_defaults(app, new);
-    may_register(who, app, &new).map_err(|error| wrong(id, error))?;
-    Ok(new)
+    Ok(Json(BatchAnswer { items: register_all(&app, &who, &batch).await? }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -292,38 +205,6 @@ fn changed(done: Reply<Service>) -> ApiResult<Response> {
     let service = done?.after.or_not_found("service")?;
     let tag = HeaderValue::from_str(&tag(service.revision)).map_err(|error| ApiError::Internal(error.into()))?;
     Ok(([(header::ETAG, tag)], Json(service)).into_response())
-}
-
-/// Lays a patch over what was registered and over the state; every fault of both is told.
-fn patched(current: &Service, mut fields: Map<String, serde_json::Value>) -> ApiResult<(NewService, Condition)> {
-    let mut state = Map::new();
-    for name in ["status", "health_status", "health_reason"] {
-        state.extend(fields.remove(name).map(|value| (name.to_owned(), value)));
-    }
-    let mut faults = Faults::new();
-    let mut told = |error: ApiError| match error {
-        ApiError::Invalid(found) => Ok(faults.under("", found)),
-        other => Err(other),
-    };
-    let condition = match Patch(state).apply(&Condition::of(current)) {
-        Ok(condition) => condition.check().map_err(ApiError::from).map(|()| condition),
-        Err(error) => Err(error),
-    };
-    let condition = condition.map_err(&mut told);
-    let new = Patch(fields).apply(&current.registration()).and_then(|new: NewService| {
-        let mut found = new.check().err().unwrap_or_default();
-        found.check(new.service_id == current.service_id, "/service_id", || "cannot be changed".to_owned());
-        found
-            .finish()
-            .map(|()| NewService { ttl_seconds: new.ttl_seconds.or(Some(current.ttl_seconds)), ..new })
-            .map_err(ApiError::from)
-    });
-    let new = new.map_err(&mut told);
-    match (new, condition) {
-        (Ok(new), Ok(condition)) => Ok((new, condition)),
-        (Err(Err(other)), _) | (_, Err(Err(other))) => Err(other),
-        _ => Err(faults.into()),
-    }
 }
 
 /// Deregisters a service, at once.
