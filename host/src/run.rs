@@ -87,8 +87,8 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         replica,
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         registry,
-        alerts: Alerts::new(&feed),
-        notify: Notify::new(&feed),
+        alerts: Alerts::new(&feed, &plugins),
+        notify: Notify::new(&feed, &plugins),
         discovery: Discovery::new(&feed, &plugins),
         plugins,
         talent: Talent::new(&feed),
@@ -109,8 +109,8 @@ async fn load(app: &App) -> anyhow::Result<()> {
     plugins::load(&mut moment, &app.plugins).await?;
     registry::load(&mut moment, &app.registry).await?;
     metrics::load(&mut moment, &app.metrics).await?;
-    notify::load(&mut moment, &app.notify).await?;
-    alerts::load(&mut moment, &app.alerts).await?;
+    notify::load(&mut moment, &app.notify, &app.plugins).await?;
+    alerts::load(&mut moment, &app.alerts, &app.plugins).await?;
     discovery::load(&mut moment, &app.discovery, &app.plugins).await?;
     app.feed.start(revision).await;
     Ok(())

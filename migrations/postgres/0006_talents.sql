@@ -18,15 +18,19 @@ CREATE TABLE talents (
     created_at       TIMESTAMPTZ NOT NULL,
     updated_at       TIMESTAMPTZ NOT NULL
 );
-CREATE UNIQUE INDEX talents_by_email ON talents (email_key) WHERE is_deleted = FALSE;
+CREATE UNIQUE INDEX talents_one_email ON talents (email_key) WHERE is_deleted = FALSE;
+CREATE INDEX talents_by_key ON talents (is_deleted, talent_id);
 CREATE INDEX talents_by_creation ON talents (is_deleted, created_at, talent_id);
 CREATE INDEX talents_by_change ON talents (is_deleted, updated_at, talent_id);
 CREATE INDEX talents_by_name ON talents (is_deleted, name, talent_id);
-CREATE INDEX talents_by_status ON talents (status, is_deleted, created_at, talent_id);
-CREATE INDEX talents_by_industry ON talents (industry, is_deleted, created_at, talent_id);
-CREATE INDEX talents_by_company ON talents (current_company, is_deleted, created_at, talent_id);
-CREATE INDEX talents_by_position ON talents (current_position, is_deleted, created_at, talent_id);
-CREATE INDEX talents_by_university ON talents (university, is_deleted, created_at, talent_id);
+CREATE INDEX talents_by_status ON talents (status, is_deleted, talent_id);
+CREATE INDEX talents_by_industry ON talents (industry, is_deleted, talent_id);
+CREATE INDEX talents_by_company ON talents (current_company, is_deleted, talent_id);
+CREATE INDEX talents_by_position ON talents (current_position, is_deleted, talent_id);
+CREATE INDEX talents_by_phone ON talents (phone, is_deleted, talent_id);
+CREATE INDEX talents_by_education ON talents (education_level, is_deleted, talent_id);
+CREATE INDEX talents_by_major ON talents (major, is_deleted, talent_id);
+CREATE INDEX talents_by_university ON talents (university, is_deleted, talent_id);
 
 CREATE TABLE skills (
     skill_id    TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -39,10 +43,11 @@ CREATE TABLE skills (
     created_at  TIMESTAMPTZ NOT NULL,
     updated_at  TIMESTAMPTZ NOT NULL
 );
-CREATE UNIQUE INDEX skills_by_key ON skills (name_key) WHERE is_deleted = FALSE;
+CREATE UNIQUE INDEX skills_one_name ON skills (name_key) WHERE is_deleted = FALSE;
+CREATE INDEX skills_by_key ON skills (is_deleted, skill_id);
 CREATE INDEX skills_by_creation ON skills (is_deleted, created_at, skill_id);
 CREATE INDEX skills_by_name ON skills (is_deleted, name, skill_id);
-CREATE INDEX skills_by_category ON skills (category, is_deleted, created_at, skill_id);
+CREATE INDEX skills_by_category ON skills (category, is_deleted, skill_id);
 
 CREATE TABLE companies (
     company_id TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -55,9 +60,10 @@ CREATE TABLE companies (
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
 );
+CREATE INDEX companies_by_key ON companies (is_deleted, company_id);
 CREATE INDEX companies_by_creation ON companies (is_deleted, created_at, company_id);
 CREATE INDEX companies_by_name ON companies (is_deleted, name, company_id);
-CREATE INDEX companies_by_industry ON companies (industry, is_deleted, created_at, company_id);
+CREATE INDEX companies_by_industry ON companies (industry, is_deleted, company_id);
 
 CREATE TABLE projects (
     project_id  TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -72,10 +78,11 @@ CREATE TABLE projects (
     updated_at  TIMESTAMPTZ NOT NULL,
     CHECK (end_date >= start_date)
 );
+CREATE INDEX projects_by_key ON projects (is_deleted, project_id);
 CREATE INDEX projects_by_creation ON projects (is_deleted, created_at, project_id);
 CREATE INDEX projects_by_name ON projects (is_deleted, name, project_id);
-CREATE INDEX projects_by_status ON projects (status, is_deleted, created_at, project_id);
-CREATE INDEX projects_by_company ON projects (company_id, is_deleted, created_at, project_id);
+CREATE INDEX projects_by_status ON projects (status, is_deleted, project_id);
+CREATE INDEX projects_by_company ON projects (company_id, is_deleted, project_id);
 
 -- What makes a project a demand.
 CREATE TABLE project_skill_association (
@@ -128,7 +135,7 @@ CREATE TABLE talent_certifications (
     updated_at       TIMESTAMPTZ NOT NULL,
     CHECK (expiry_date >= issue_date)
 );
-CREATE INDEX talent_certifications_by_talent ON talent_certifications (talent_id, created_at, certification_id);
+CREATE INDEX talent_certifications_by_talent ON talent_certifications (talent_id, certification_id);
 
 CREATE TABLE talent_relationships (
     relationship_id   TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -142,7 +149,7 @@ CREATE TABLE talent_relationships (
     UNIQUE (talent_id, related_talent_id, relationship_type),
     CHECK (talent_id <> related_talent_id)
 );
-CREATE INDEX talent_relationships_by_related ON talent_relationships (related_talent_id, created_at, relationship_id);
+CREATE INDEX talent_relationships_by_related ON talent_relationships (related_talent_id, relationship_id);
 
 CREATE TABLE talent_educations (
     education_id    TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -156,7 +163,7 @@ CREATE TABLE talent_educations (
     updated_at      TIMESTAMPTZ NOT NULL,
     CHECK (end_date >= start_date)
 );
-CREATE INDEX talent_educations_by_talent ON talent_educations (talent_id, created_at, education_id);
+CREATE INDEX talent_educations_by_talent ON talent_educations (talent_id, education_id);
 
 CREATE TABLE work_experiences (
     experience_id TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -171,7 +178,7 @@ CREATE TABLE work_experiences (
     updated_at    TIMESTAMPTZ NOT NULL,
     CHECK (end_date >= start_date)
 );
-CREATE INDEX work_experiences_by_talent ON work_experiences (talent_id, created_at, experience_id);
+CREATE INDEX work_experiences_by_talent ON work_experiences (talent_id, experience_id);
 CREATE INDEX work_experiences_by_company ON work_experiences (company_id);
 
 -- A recommendation that was shown, with what it rested on. It holds nothing that tells who the talent is beside the id.

@@ -38,8 +38,7 @@ async fn found_registered_changed_and_taken_away(store: Store) {
     source(&looma, &page).await;
     looma.run_task("discovery.run").await;
     assert_eq!(names(&looma).await, ["a", "b", "c"]);
-    let a = looma.viewer().await.get("/services/a").await.expect(200);
-    assert_eq!(a["origin"], "source:list");
+    assert_eq!(looma.viewer().await.get("/services/a").await.expect(200)["origin"], "source:list");
     page.show(&listed(&["a", "b", "d"]));
     // Its time has not come again.
     looma.run_task("discovery.run").await;
@@ -49,6 +48,15 @@ async fn found_registered_changed_and_taken_away(store: Store) {
     assert_eq!(names(&looma).await, ["a", "b", "d"]);
     let outcome = looma.viewer().await.get("/discovery-sources/list").await.expect(200)["last_outcome"].clone();
     assert_eq!((&outcome["found"], &outcome["registered"], &outcome["removed"]), (&json!(3), &json!(1), &json!(1)));
+    looma.stop().await;
+}
+
+/// What a source found goes with it.
+async fn deleting_a_source_takes_away_what_it_found(store: Store) {
+    let (looma, page) = start(store).await;
+    source(&looma, &page).await;
+    looma.run_task("discovery.run").await;
+    assert_eq!(names(&looma).await.len(), 3);
     looma.operator().await.delete("/discovery-sources/list").await.expect(204);
     assert!(names(&looma).await.is_empty());
     looma.stop().await;
@@ -138,6 +146,7 @@ macro_rules! on_both {
 
 on_both! {
     found_registered_changed_and_taken_away
+    deleting_a_source_takes_away_what_it_found
     a_mass_removal_is_guarded
     what_registered_itself_is_left
     a_port_scan_finds_what_listens

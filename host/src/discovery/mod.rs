@@ -54,7 +54,7 @@ impl Discovery {
                 sources.insert(id, Arc::new(source));
             }
             _ => {
-                plugins.forget_config(&format!("source:{id}"));
+                plugins.note_use(&format!("source:{id}"), None);
                 sources.remove(&id);
             }
         }
@@ -74,9 +74,8 @@ impl Discovery {
 }
 
 fn in_use(plugins: &Plugins, source: &Source) {
-    if let Ok(plugin) = source.strategy.parse() {
-        plugins.use_config(&format!("source:{}", source.source_id), &plugin, &source.config_text());
-    }
+    let used = Some((source.strategy.as_str(), source.config_text()));
+    plugins.note_use(&format!("source:{}", source.source_id), used);
 }
 
 /// Fills memory from the database, as `on` sees it.

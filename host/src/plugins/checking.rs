@@ -27,4 +27,12 @@ impl Plugins {
             }
         }
     }
+
+    /// Says which plugin and configuration `owner` (as `rule:ID`) uses from now on; `None` when it is gone.
+    pub fn note_use(&self, owner: &str, used: Option<(&str, String)>) {
+        match used.map(|(name, config)| (name.parse::<PluginName>(), config)) {
+            Some((Ok(plugin), config)) => self.use_config(owner, &plugin, &config),
+            _ => self.forget_config(owner),
+        }
+    }
 }

@@ -33,7 +33,7 @@ both_databases! {
             keys.push(made(admin, "/talents", json!({"name": name})).await);
         }
         keys.sort();
-        for sort in ["", "sort=name&", "sort=-name&", "sort=name,-created_at&", "sort=-created_at,name&", "sort=updated_at,-name,created_at&"] {
+        for sort in ["", "sort=created_at&", "sort=name&", "sort=-name&", "sort=name,-created_at&", "sort=-created_at,name&", "sort=updated_at,-name,created_at&"] {
             let path = format!("/talents?{sort}");
             let whole = column(&admin.get(&format!("{path}limit=1000")).await.expect(200), "talent_id");
             let mut sorted = whole.clone();
@@ -131,6 +131,7 @@ both_databases! {
             ("name=a%00", "/name"),
             (&format!("after={by_name}"), "/after"),
             (&format!("sort=-created_at,name&after={by_name}"), "/after"),
+            (&format!("sort=created_at&after={by_name}"), "/after"),
             // [{"s":"\u0000"},{"s":"x"}]
             ("sort=name&after=W3sicyI6Ilx1MDAwMCJ9LHsicyI6IngifV0", "/after"),
         ] {

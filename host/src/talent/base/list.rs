@@ -48,10 +48,7 @@ pub async fn page<T: Listed>(on: &mut dyn AsConn, asked: Asked, always: &'static
     }
     faults.finish()?;
     let limit = page::limit(limit)?;
-    let mut keys = page::sort(sort.as_deref(), T::SORTS)?;
-    if keys.is_empty() {
-        keys.push(SortKey { field: "created_at", descending: false });
-    }
+    let keys = page::sort(sort.as_deref(), T::SORTS)?;
     let place: Option<Place> = page::cursor(after.as_deref())?;
     if place.as_ref().is_some_and(|place| !fits(place, &keys)) {
         return Err(Faults::one("/after", "is not a cursor that a page in this order gave").into());
@@ -93,7 +90,7 @@ macro_rules! list_query {
             pub limit: Option<i64>,
             /// The `next` of the page before.
             pub after: Option<String>,
-            /// `field,-field`; in the order of creation when absent.
+            /// `field,-field`; in the order of keys, which is that of creation, when absent.
             pub sort: Option<String>,
             $(
                 /// `true` shows those that were deleted, instead of the others.

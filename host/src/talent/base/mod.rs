@@ -226,6 +226,12 @@ pub async fn missing(
     Ok(faults)
 }
 
+/// Whether the one with this key is there and not deleted, as of now.
+pub async fn is_found<R: Resource>(on: &mut dyn AsConn, key: &str) -> db::Result<bool> {
+    let found: Option<R> = if key.contains('\0') { None } else { queries::find(on, key).await? };
+    Ok(found.is_some_and(|found| !found.life().is_deleted))
+}
+
 /// Whether a row of `table` is there and not deleted; it stays so until the transaction ends.
 pub async fn is_there(tx: &mut Tx, table: &'static str, column: &'static str, key: &str) -> db::Result<bool> {
     Ok(!queries::present(tx, table, column, &[key]).await?.is_empty())

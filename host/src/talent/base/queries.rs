@@ -107,9 +107,10 @@ pub(in crate::talent) async fn find<T: Listed>(on: &mut dyn AsConn, key: &str) -
     on_db!(on, |c| sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_optional(c).await)
 }
 
-/// As `find`, and nobody else changes the row before the transaction ends. On SQLite there is no other writer.
+/// As `find`, and nobody else changes the row before the transaction ends; what refers to it can still be written, so that
+/// two that refer to each other do not wait in a circle. On SQLite there is no other writer.
 pub(in crate::talent) async fn lock<T: Listed>(tx: &mut Tx, key: &str) -> Result<Option<T>> {
-    let lock = if matches!(tx.conn(), Conn::Postgres(_)) { " FOR UPDATE" } else { "" };
+    let lock = if matches!(tx.conn(), Conn::Postgres(_)) { " FOR NO KEY UPDATE" } else { "" };
     let sql = format!("{} WHERE {} = $1{lock}", T::SELECT, T::KEY);
     on_db!(tx, |c| sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_optional(c).await)
 }

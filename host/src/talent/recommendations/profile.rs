@@ -203,6 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_does_not_tell_who_it_is() {
+        let found = Found {
+            talent_id: "t".into(),
+            name: "Jane Doe".to_owned(),
+            current_position: Some("engineer".to_owned()),
+            industry: None,
+            education_level: Some("master".to_owned()),
+            major: None,
+        };
+        let skills = vec![had("a", "2026-01-01")];
+        let told = format!("{:?}", candidates(&[found], &[wanted("a")], skills, vec![worked("2024-01-01", "")], now()));
+        assert!(told.contains("engineer") && told.contains("master") && !told.contains("Jane"), "{told}");
+    }
+
+    #[test]
     fn chinese_is_seen() {
         assert_eq!((language(&["Rust", "后端"]), language(&["Rust"])), ("zh", "en"));
     }

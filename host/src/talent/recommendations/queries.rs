@@ -46,14 +46,14 @@ statements! { STATEMENTS:
     WANTED = "SELECT wanted.skill_id, skills.name, wanted.need, wanted.level, wanted.months \
         FROM project_skill_association AS wanted JOIN skills ON skills.skill_id = wanted.skill_id \
         WHERE wanted.project_id = $1 ORDER BY wanted.position";
-    CANDIDATES = "SELECT talents.talent_id, talents.name, talents.current_position, talents.industry, \
-        talents.education_level, talents.major \
-        FROM project_skill_association AS wanted \
-        JOIN talent_skill_association AS had ON had.skill_id = wanted.skill_id \
-        JOIN talents ON talents.talent_id = had.talent_id \
-        WHERE wanted.project_id = $1 AND talents.is_deleted = FALSE AND talents.status <> 'inactive' \
-        GROUP BY talents.talent_id \
-        ORDER BY count(*) FILTER (WHERE wanted.need = 'must') DESC, count(*) DESC, talents.talent_id LIMIT $2";
+    CANDIDATES = "WITH matched AS MATERIALIZED (SELECT had.talent_id, \
+        count(*) FILTER (WHERE wanted.need = 'must') AS must, count(*) AS n FROM project_skill_association AS wanted \
+        JOIN talent_skill_association AS had ON had.skill_id = wanted.skill_id WHERE wanted.project_id = $1 \
+        GROUP BY had.talent_id ORDER BY must DESC, n DESC, had.talent_id LIMIT $2) \
+        SELECT talents.talent_id, talents.name, talents.current_position, talents.industry, talents.education_level, \
+        talents.major FROM matched JOIN talents ON talents.talent_id = matched.talent_id \
+        WHERE talents.is_deleted = FALSE AND talents.status <> 'inactive' \
+        ORDER BY matched.must DESC, matched.n DESC, talents.talent_id LIMIT $3";
     SET_FEEDBACK = concat!("UPDATE recommendation_logs SET feedback = $2, comment = $3, feedback_by = $4, feedback_at = $5 \
         WHERE recommendation_id = $1 RETURNING ", columns!());
 }
@@ -121,9 +121,9 @@ pub(super) async fn wanted(on: &mut dyn AsConn, project: &ProjectId) -> Result<V
 }
 
 /// Talents that have any of the skills that a project takes and are not inactive, at most `limit`: most matches first,
-/// those with what it cannot do without before all.
+/// those with what it cannot do without before all. It looks at no more than four times as many.
 pub(super) async fn candidates(on: &mut dyn AsConn, project: &ProjectId, limit: i64) -> Result<Vec<Found>> {
-    on_db!(on, |c| sqlx::query_as(CANDIDATES).bind(project).bind(limit).fetch_all(c).await)
+    on_db!(on, |c| sqlx::query_as(CANDIDATES).bind(project).bind(limit * 4).bind(limit).fetch_all(c).await)
 }
 
 pub(super) async fn skills_of(on: &mut dyn AsConn, talents: &[TalentId]) -> Result<Vec<Had>> {

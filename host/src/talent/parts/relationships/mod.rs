@@ -8,7 +8,7 @@ use super::{Part, PartKey, Times};
 use crate::{
     db::{Result, Tx},
     http::error::Faults,
-    talent::base,
+    talent::{base, talents::Talent},
 };
 
 pub(super) use queries::STATEMENTS;
@@ -40,9 +40,13 @@ impl Part for Relationship {
         faults
     }
 
+    /// The other talent is not locked: two that are related to each other at once would wait in a circle. One that is
+    /// deleted meanwhile is not shown.
     async fn missing(tx: &mut Tx, fields: &RelationshipFields) -> Result<Faults> {
-        let wanted = ("/related_talent_id".to_owned(), fields.related_talent_id.as_str());
-        base::missing(tx, "talents", "talent_id", &[wanted]).await
+        let there = base::is_found::<Talent>(tx, fields.related_talent_id.as_str()).await?;
+        let mut faults = Faults::new();
+        faults.check(there, "/related_talent_id", || "is not one of the talents, or is deleted".to_owned());
+        Ok(faults)
     }
 
     async fn save(tx: &mut Tx, at: &PartKey, fields: &RelationshipFields, times: &Times) -> Result<()> {
