@@ -60,14 +60,11 @@ async fn kill_and_look(store: Store) {
     assert!(acknowledged.services.len() >= ROUNDS && !acknowledged.alerts.is_empty() && !acknowledged.rules.is_empty());
 }
 
-/// Writes from all lanes, and kills the server in the middle, at the `moment`-th acknowledgement.
-async fn load_until(
-    looma: Process,
-    admin: Client,
-    round: usize,
-    moment: usize,
-    acknowledged: &Arc<Mutex<Acknowledged>>,
-) {
+/// Writes from all lanes, and kills the server in the middle: at an acknowledgement whose number differs with each round,
+/// and in some rounds not before alerts have fired.
+async fn load_until(looma: Process, admin: Client, round: usize, acknowledged: &Arc<Mutex<Acknowledged>>) {
+    let (moment, fired) = (20 + round * 37 % 150, acknowledged.lock().unwrap().alerts.len());
+    let wait_for_alerts = WITH_ALERTS.contains(&round);
     let (count, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
@@ -134,7 +131,7 @@ fn firing_rule(name: &str) -> Value {
 
 /// A time for the n-th sample of a service: each is later than the one before, and none is to come.
 fn moment_of(n: i64) -> i64 {
-    Clock::system().now().millis() - 200_000 + n * 1000
+    Clock::system().now().millis() - 200_000 + n * 10
 }
 
 async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>) {

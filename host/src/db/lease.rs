@@ -23,7 +23,7 @@ pub async fn take(tx: &mut Tx, task: &str, replica: &ReplicaId, until: Timestamp
         .bind(task)
         .bind(replica)
         .bind(until)
-        .bind(now)
+        .bind(out_by)
         .fetch_optional(c)
         .await)?;
     Ok(taken.is_some())
