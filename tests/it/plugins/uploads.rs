@@ -123,8 +123,10 @@ both_databases! {
 const TWO_KINDS: &str = r#"
     (func (export "looma:alerting/evaluator@0.1.0#plan") (param i32 i32) (result i32) unreachable)
     (func (export "looma:alerting/evaluator@0.1.0#evaluate") (param i32) (result i32) unreachable)
-    (func (export "looma:notify/notifier@0.1.0#deliver") (param i32) (result i32) unreachable)
-    (func (export "looma:notify/notifier@0.1.0#preview") (param i32) (result i32) unreachable)"#;
+    (func (export "looma:notify/notifier@0.1.0#deliver")
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+    (func (export "looma:notify/notifier@0.1.0#preview")
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)"#;
 
 fn evaluator_that_wants_http() -> Vec<u8> {
     guest(
