@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, OriginalUri},
     middleware,
-    response::IntoResponse as _,
+    response::{IntoResponse as _, Redirect},
     routing::get,
 };
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
@@ -69,6 +69,7 @@ pub fn router(app: App) -> Router {
     routes
         .layer(middleware::from_fn_with_state(keys, idempotency::around))
         .merge(system::public())
+        .route("/", get(|| async { Redirect::temporary("/api/docs/") }))
         .route("/api/openapi.json", get(|| async move { Json(document) }))
         .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
         .fallback(|OriginalUri(uri): OriginalUri| async move { ApiError::NotFound(format!("path {}", uri.path())) })

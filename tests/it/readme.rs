@@ -1,0 +1,81 @@
+//! The README says what the program does today.
+
+use std::{path::Path, process::Command};
+
+use looma_tests::{Process, Store, TestServer, Workspace, bundled, root};
+use serde_json::json;
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_looma"))
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The first block of code in this language.
+fn block(language: &str) -> String {
+    let text = readme();
+    let code = text.split(&format!("```{language}\n")).nth(1).unwrap();
+    code.split("```").next().unwrap().to_owned()
+}
+
+/// The evaluator of the README builds, loads, and takes the rule that the README makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_evaluator_of_the_readme_serves() {
+    let workspace = Workspace::copy();
+    let folder = workspace.path().join("plugins/ceiling");
+    std::fs::create_dir_all(folder.join("src")).unwrap();
+    std::fs::write(folder.join("Cargo.toml"), block("toml")).unwrap();
+    std::fs::write(folder.join("src/lib.rs"), block("rust")).unwrap();
+    let store = Store::sqlite();
+    let mut settings = store.settings();
+    let out = store.dir().join("built");
+    let built = Command::new(binary()).args(["plugin", "build"]).arg(&folder).arg("--out").arg(&out).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    settings.plugins.dir = Some(out);
+    let looma = TestServer::start_with(store, settings).await;
+    let admin = looma.admin().await;
+    let plugin = admin.get("/plugins/ceiling").await.expect(200);
+    assert_eq!((&plugin["state"], &plugin["kind"]), (&json!("active"), &json!("alert-evaluator")), "{plugin}");
+    let rule = |ceiling: i32| json!({"rule_name": "too high", "metric_name": "cpu_usage", "severity": "warning", "evaluator": "ceiling", "config": {"ceiling": ceiling}});
+    assert_eq!(admin.post("/alert-rules", &rule(-1)).await.pointers(), ["/config/ceiling"]);
+    admin.post("/alert-rules", &rule(80)).await.expect(201);
+    looma.stop().await;
+}
+
+/// The first ten minutes, as the script plays them, end with an alert that was delivered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_ten_minutes_are_as_told() {
+    let store = Store::sqlite();
+    let plugins = bundled(binary()).to_str().unwrap();
+    let looma = Process::start(binary(), &["serve", "--plugins", plugins], &store);
+    let password = store.dir().join("password");
+    std::fs::write(&password, looma_tests::ADMIN_PASSWORD).unwrap();
+    let mut script = Command::new("bash");
+    script
+        .arg(root().join("examples/first-ten-minutes.sh"))
+        .env("LOOMA_URL", &looma.url)
+        .env("LOOMA_PASSWORD_FILE", password);
+    let played = tokio::task::spawn_blocking(move || script.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&played.stdout);
+    assert!(played.status.success(), "{said}\n{}", String::from_utf8_lossy(&played.stderr));
+    assert!(said.contains("\"title\":\"[FIRING:1] cpu high\""), "{said}");
+}
+
+/// Every path, file and subcommand that the README names is there.
+#[test]
+fn what_it_names_is_there() {
+    let text = readme();
+    let named = text.split('`').skip(1).step_by(2).filter(|code| !code.contains(['<', '\n', '*', ' ', '{']));
+    let tops = ["host/", "plugins/", "wit/", "migrations/", "tests/", "examples/", ".ci/"];
+    let made = ["plugins/ceiling", "migrations/sqlite/NNNN_name.sql", "migrations/postgres/NNNN_name.sql"];
+    let missing: Vec<_> = named
+        .filter(|code| tops.iter().any(|top| code.starts_with(top)) && !made.contains(code))
+        .filter(|path| !root().join(path).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for command in ["serve", "dev", "agent", "service", "plugin", "openapi"] {
+        assert!(Command::new(binary()).args([command, "--help"]).output().unwrap().status.success(), "{command}");
+    }
+}
