@@ -21,7 +21,7 @@ use crate::{
     registry::{self, Registry},
     settings::{self, Settings, files},
     system,
-    talent::{self, Talent},
+    talent::Talent,
     users::{self, Users},
 };
 
@@ -85,12 +85,12 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         counts: Counts::default(),
         ids,
         replica,
-        plugins,
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),
         registry,
-        alerts: Alerts::new(&feed),
-        notify: Notify::new(&feed),
-        discovery: Discovery::new(&feed),
+        alerts: Alerts::new(&feed, &plugins),
+        notify: Notify::new(&feed, &plugins),
+        discovery: Discovery::new(&feed, &plugins),
+        plugins,
         talent: Talent::new(&feed),
         settings: Arc::new(settings),
         clock,
@@ -109,10 +109,9 @@ async fn load(app: &App) -> anyhow::Result<()> {
     plugins::load(&mut moment, &app.plugins).await?;
     registry::load(&mut moment, &app.registry).await?;
     metrics::load(&mut moment, &app.metrics).await?;
-    notify::load(&mut moment, &app.notify).await?;
-    alerts::load(&mut moment, &app.alerts).await?;
-    discovery::load(&mut moment, &app.discovery).await?;
-    talent::load(&mut moment, &app.talent).await?;
+    notify::load(&mut moment, &app.notify, &app.plugins).await?;
+    alerts::load(&mut moment, &app.alerts, &app.plugins).await?;
+    discovery::load(&mut moment, &app.discovery, &app.plugins).await?;
     app.feed.start(revision).await;
     Ok(())
 }
@@ -148,7 +147,6 @@ fn start_tasks(app: &App) {
     notify::start(app);
     alerts::start(app);
     discovery::start(app);
-    talent::start(app);
 }
 
 impl Running {

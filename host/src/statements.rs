@@ -1,6 +1,6 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{alerts, audit, db, feed, http, metrics, notify, plugins, registry, system, users};
+use crate::{alerts, audit, db, discovery, feed, http, metrics, notify, plugins, registry, system, talent, users};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -43,5 +43,10 @@ pub fn all() -> Statements {
     all.postgres.extend(notify::POSTGRES.concat());
     all.sqlite.extend(notify::SQLITE.concat());
     all.both.extend(notify::STATEMENTS.concat());
+    all.both.extend(discovery::STATEMENTS);
+    let [both, sqlite, postgres] = talent::statements();
+    all.both.extend(both);
+    all.sqlite.extend(sqlite);
+    all.postgres.extend(postgres);
     all
 }

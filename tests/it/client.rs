@@ -39,11 +39,15 @@ both_databases! {
 
     /// What a server refuses is told with every fault and its place.
     async fn every_fault_is_told(looma: TestServer) {
-        let bad = [measurement(looma, "", 1.0), measurement(looma, "s", 1.0)];
+        let bad = [measurement(looma, "", 1.0), measurement(looma, "s", 1.0), measurement(looma, "", 1.0)];
         let error = admin(looma).send_samples(&bad).await.unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("422 Unprocessable Entity: "), "{text}");
-        assert!(text.contains("\n  /samples/0/service_id must not be empty"), "{text}");
+        for index in [0, 2] {
+            assert!(text.contains(&format!("\n  /samples/{index}/service_id must not be empty")), "{text}");
+        }
+        let error = admin(looma).send_samples(&bad[..1]).await.unwrap_err().to_string();
+        assert!(error.ends_with("/samples/0/service_id must not be empty") && !error.contains('\n'), "{error}");
     }
 
     /// A client that knows a password signs in again when its session has ended; one that has a token alone cannot.
@@ -72,5 +76,37 @@ both_databases! {
         let stranger = Client::new(&looma.url(), Credentials::None).unwrap();
         let error = stranger.get::<Value>(&["tasks"]).await.unwrap_err();
         assert!(matches!(error, ClientError::Refused(problem) if problem.status == 401));
+    }
+}
+
+/// Runs `looma` with these arguments against that server, as its administrator; gives exit code and outputs.
+async fn run(looma: &TestServer, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_looma"));
+    command.args(arguments).env_clear().env("LOOMA_URL", looma.url()).env("LOOMA_ADMIN_PASSWORD", ADMIN_PASSWORD);
+    let done = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
+}
+
+both_databases! {
+    /// The command line lists and shows what the server has, as a table or as the server says it, and tells what is wrong.
+    async fn the_command_line_looks_at_things(looma: TestServer) {
+        let service = serde_json::json!({"service_id": "ai-1", "service_name": "ai", "service_type": "ai-service",
+            "service_url": "http://10.0.0.7:8002"});
+        looma.admin().await.post("/services", &service).await.expect(201);
+        let (code, table, _) = run(looma, &["service", "list"]).await;
+        assert_eq!(code, 0);
+        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!((lines[0][0], lines.len()), ("service_id", 2), "{table}");
+        assert_eq!(lines[1][..3], ["ai-1", "ai", "ai-service"]);
+        let (code, json, _) = run(looma, &["service", "get", "ai-1", "--json"]).await;
+        let shown: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((code, &shown["service_url"]), (0, &service["service_url"]));
+        let (code, json, _) = run(looma, &["service", "list", "--json", "--filter", "service_name=other"]).await;
+        assert_eq!((code, json.trim()), (0, "[]"));
+        let (code, out, error) = run(looma, &["node", "get", "a/b"]).await;
+        assert_eq!((code, out.as_str(), error.trim()), (1, "", "looma: 404 Not Found: no such node"));
+        let (code, _, _) = run(looma, &["node", "list", "--filter", "x"]).await;
+        assert_eq!(code, 2);
     }
 }

@@ -1,7 +1,7 @@
 //! `kill -9` at any moment, then a start: what was acknowledged is there. Twenty times under load, on each database.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc, Mutex,
@@ -16,6 +16,8 @@ use tokio::{sync::Notify, task::JoinSet};
 
 const ROUNDS: usize = 20;
 const LANES: usize = 6;
+/// Rounds that go on until alerts have fired.
+const WITH_ALERTS: [usize; 4] = [0, 6, 12, 18];
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_looma"))
@@ -33,14 +35,14 @@ async fn nothing_acknowledged_is_lost_on_postgres() {
 }
 
 /// What the server has acknowledged, over all rounds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Acknowledged {
     services: Vec<String>,
     rules: Vec<String>,
     /// Values of samples, by service.
     samples: BTreeMap<String, Vec<i64>>,
     /// Alerts that were seen to fire.
-    alerts: Vec<String>,
+    alerts: BTreeSet<String>,
 }
 
 async fn kill_and_look(store: Store) {
@@ -50,9 +52,7 @@ async fn kill_and_look(store: Store) {
         let looma = Process::start(binary(), &["serve", "--plugins", plugins], &store);
         let admin = looma.admin().await;
         everything_is_there(&admin, &acknowledged).await;
-        // A moment that differs with each round, counted in acknowledgements.
-        let moment = 20 + round * 37 % 150;
-        load_until(looma, admin, round, moment, &acknowledged).await;
+        load_until(looma, admin, round, &acknowledged).await;
     }
     let looma = Process::start(binary(), &["serve", "--plugins", plugins], &store);
     everything_is_there(&looma.admin().await, &acknowledged).await;
@@ -60,19 +60,24 @@ async fn kill_and_look(store: Store) {
     assert!(acknowledged.services.len() >= ROUNDS && !acknowledged.alerts.is_empty() && !acknowledged.rules.is_empty());
 }
 
-/// Writes from all lanes, and kills the server in the middle, at the `moment`-th acknowledgement.
-async fn load_until(looma: Process, admin: Client, round: usize, moment: usize, acknowledged: &Arc<Mutex<Acknowledged>>) {
+/// Writes from all lanes, and kills the server in the middle: at an acknowledgement whose number differs with each round,
+/// and in some rounds not before alerts have fired.
+async fn load_until(looma: Process, admin: Client, round: usize, acknowledged: &Arc<Mutex<Acknowledged>>) {
+    let (moment, fired) = (20 + round * 37 % 150, acknowledged.lock().unwrap().alerts.len());
+    let wait_for_alerts = WITH_ALERTS.contains(&round);
     let (count, reached) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        let (admin, acknowledged, count, reached) = (admin.clone(), acknowledged.clone(), count.clone(), reached.clone());
+        let (admin, acknowledged, count, reached) =
+            (admin.clone(), acknowledged.clone(), count.clone(), reached.clone());
         lanes.spawn(async move {
             for n in 0.. {
                 let name = format!("r{round}-l{lane}-n{n}");
                 if write(&admin, lane, &name, n, &acknowledged).await.is_none() {
                     return;
                 }
-                if count.fetch_add(1, Ordering::Relaxed) + 1 >= moment {
+                let enough = count.fetch_add(1, Ordering::Relaxed) + 1 >= moment;
+                if enough && (!wait_for_alerts || acknowledged.lock().unwrap().alerts.len() > fired) {
                     reached.notify_one();
                 }
             }
@@ -103,14 +108,16 @@ async fn write(admin: &Client, lane: usize, name: &str, n: i64, acknowledged: &M
         }
         4 => {
             let service = name.rsplit_once("-n").unwrap().0.to_owned();
-            let sample = json!({"service_id": service, "metric_name": "load", "metric_value": n, "timestamp": moment_of(n)});
+            let sample =
+                json!({"service_id": service, "metric_name": "load", "metric_value": n, "timestamp": moment_of(n)});
             admin.try_post("/metrics", &json!({"samples": [sample]})).await?.expect(204);
             acknowledged.lock().unwrap().samples.entry(service).or_default().push(n);
         }
         _ => {
             let alerts = admin.try_get("/alerts?status=firing&limit=1000").await?.expect(200);
             let seen = alerts["items"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap().to_owned());
-            acknowledged.lock().unwrap().alerts.extend(seen);
+            let alerts = &mut acknowledged.lock().unwrap().alerts;
+            seen.for_each(|id| drop(alerts.insert(id)));
         }
     }
     Some(())
@@ -124,11 +131,11 @@ fn firing_rule(name: &str) -> Value {
 
 /// A time for the n-th sample of a service: each is later than the one before, and none is to come.
 fn moment_of(n: i64) -> i64 {
-    Clock::system().now().millis() - 200_000 + n * 1000
+    Clock::system().now().millis() - 200_000 + n * 10
 }
 
 async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>) {
-    let Acknowledged { services, rules, samples, alerts } = &*acknowledged.lock().unwrap();
+    let Acknowledged { services, rules, samples, alerts } = &acknowledged.lock().unwrap().clone();
     let known = all(admin, "/services", "service_id").await;
     assert_eq!(services.iter().find(|id| !known.contains(*id)), None, "a service is lost");
     let known = all(admin, "/alert-rules", "rule_name").await;
@@ -138,7 +145,8 @@ async fn everything_is_there(admin: &Client, acknowledged: &Mutex<Acknowledged>)
     for (service, values) in samples {
         let path = format!("/metrics/query?metric_name=load&service_id={service}");
         let found = admin.get(&path).await.expect(200);
-        let kept: Vec<i64> = found["series"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
+        let kept: Vec<i64> =
+            found["items"][0]["points"].as_array().unwrap().iter().map(|p| p[1].as_f64().unwrap() as i64).collect();
         assert_eq!(values.iter().find(|value| !kept.contains(value)), None, "a sample of {service} is lost");
     }
 }

@@ -3,19 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod agent;
+mod alerts;
 mod audit;
 mod auth;
+mod channels;
 mod client;
 mod discovery;
 mod examples;
 mod idempotency;
+mod kill;
+mod main_job;
 mod metrics;
 mod nodes;
+mod notifications;
 mod plugins;
 mod serve;
 mod services;
+mod sources;
 mod statements;
 mod system;
+mod talent;
 mod tidy;
 mod tokens;
 mod users;

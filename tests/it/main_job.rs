@@ -1,7 +1,11 @@
 //! The main job, played from outside: `looma dev` as a process, real HTTP, a webhook, and an evaluator that is changed
 //! in its source while ten thousand heartbeats and samples are in flight.
 
-use std::{path::Path, sync::Arc, sync::atomic::{AtomicUsize, Ordering}};
+use std::{
+    path::Path,
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use looma::clock::Clock;
 use looma_tests::{Client, Process, Receiver, Store, Workspace, eventually};
@@ -46,7 +50,7 @@ async fn this_machine_reports(admin: &Client) -> String {
         nodes["items"][0]["node_id"].as_str().map(str::to_owned)
     })
     .await;
-    for metric in ["cpu_usage", "memory_usage", "disk_usage", "network_received_bytes"] {
+    for metric in ["cpu_usage", "memory_usage", "disk_usage", "network_received"] {
         eventually(metric, async || {
             let path = format!("/metrics/series?service_id={node}&metric_name={metric}");
             (!admin.get(&path).await.expect(200)["items"].as_array()?.is_empty()).then_some(())
@@ -138,5 +142,5 @@ fn sample(n: usize, began: i64) -> Value {
 /// How many of the samples in flight are kept.
 async fn kept(admin: &Client) -> usize {
     let found = admin.get("/metrics/query?metric_name=load").await.expect(200);
-    found["series"].as_array().unwrap().iter().map(|series| series["points"].as_array().unwrap().len()).sum()
+    found["items"].as_array().unwrap().iter().map(|series| series["points"].as_array().unwrap().len()).sum()
 }

@@ -104,6 +104,11 @@ both_databases! {
         send(&bound, vec![sample("a", "m", START, 1.0)]).await.expect(204);
         send(&bound, vec![sample("a", "m", START + 1, 2.0), sample("b", "m", START, 1.0)]).await.expect(403);
         bound.get("/metrics/series").await.expect(403);
+        let named = token(json!({"name": "n", "scopes": ["metrics:write"], "service_name": "ai"})).await;
+        send(&named, vec![sample("c", "n", START, 1.0)]).await.expect(403);
+        let service = json!({"service_id": "c", "service_name": "ai", "service_type": "ai", "service_url": "http://10.0.0.7:8002"});
+        looma.admin().await.post("/services", &service).await.expect(201);
+        send(&named, vec![sample("c", "n", START, 1.0)]).await.expect(204);
         let reader = token(json!({"name": "r", "scopes": ["metrics:read"]})).await;
         send(&reader, vec![sample("a", "m", START, 3.0)]).await.expect(403);
         assert_eq!(points(reader.get("/metrics/query?metric_name=m").await), [(0, 1.0)]);

@@ -41,6 +41,7 @@ pub fn evaluator(name: &str, plan: &str, evaluate: &str) -> Vec<u8> {
     guest(
         name,
         "import looma:host/log@0.1.0; export looma:alerting/evaluator@0.1.0;",
+        "",
         &format!(
             r#"(func (export "looma:alerting/evaluator@0.1.0#plan") (param i32 i32) (result i32) {plan})
            (func (export "looma:alerting/evaluator@0.1.0#evaluate") (param i32) (result i32) {evaluate})"#
@@ -48,8 +49,9 @@ pub fn evaluator(name: &str, plan: &str, evaluate: &str) -> Vec<u8> {
     )
 }
 
-/// A component that exports the lifecycle under `name`, and what `items` of its world and `functions` of its module say.
-pub fn guest(name: &str, items: &str, functions: &str) -> Vec<u8> {
+/// A component that exports the lifecycle under `name`, what `items` of its world say, and `imports` and
+/// `functions` of its module.
+pub fn guest(name: &str, items: &str, imports: &str, functions: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     for package in ["plugin", "host", "alerting", "notify", "discovery", "talent"] {
         resolve.push_path(root().join("wit").join(package)).expect("the contract parses");
@@ -57,7 +59,7 @@ pub fn guest(name: &str, items: &str, functions: &str) -> Vec<u8> {
     let world = format!("package test:guest; world guest {{ export looma:plugin/lifecycle@0.1.0; {items} }}");
     let package = resolve.push_str("guest.wit", &world).expect("the world parses");
     let world = resolve.select_world(&[package], Some("guest")).expect("there is a world");
-    let mut module = wat::parse_str(module(name, functions)).expect("the module parses");
+    let mut module = wat::parse_str(module(name, imports, functions)).expect("the module parses");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("the world is put in");
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true);
@@ -65,7 +67,7 @@ pub fn guest(name: &str, items: &str, functions: &str) -> Vec<u8> {
     encoder.encode().expect("it becomes a component")
 }
 
-fn module(name: &str, functions: &str) -> String {
+fn module(name: &str, imports: &str, functions: &str) -> String {
     // A descriptor is four strings: address and length each.
     let strings = [(128, name.len()), (256, 5), (264, 2), (272, 2)];
     let descriptor: String = strings
@@ -76,6 +78,7 @@ fn module(name: &str, functions: &str) -> String {
         .collect();
     format!(
         r#"(module
+            {imports}
             (memory (export "memory") 1)
             (global $free (mut i32) (i32.const 8192))
             (data (i32.const 0) "{descriptor}")

@@ -30,6 +30,7 @@ pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
     status: Arc<AtomicU16>,
+    body: Arc<std::sync::Mutex<String>>,
     came: Mutex<mpsc::UnboundedReceiver<Received>>,
     server: JoinHandle<()>,
 }
@@ -41,14 +42,15 @@ impl Receiver {
         let address = listener.local_addr().expect("it has an address");
         let status = Arc::new(AtomicU16::new(200));
         let (tell, came) = mpsc::unbounded_channel();
-        let answer = status.clone();
+        let body = Arc::<std::sync::Mutex<String>>::default();
+        let (answer, shown) = (status.clone(), body.clone());
         #[expect(clippy::disallowed_methods, reason = "a peer of the server, not a task of it")]
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, answer.clone(), tell.clone()));
+                tokio::spawn(serve(stream, answer.clone(), shown.clone(), tell.clone()));
             }
         });
-        Self { address, status, came: Mutex::new(came), server }
+        Self { address, status, body, came: Mutex::new(came), server }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -59,6 +61,11 @@ impl Receiver {
     /// Answers with this status from now on.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Shows this JSON from now on.
+    pub fn show(&self, json: &Value) {
+        *self.body.lock().expect("nothing panics under the lock") = json.to_string();
     }
 
     /// Waits for the next request.
@@ -80,7 +87,12 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, status: Arc<AtomicU16>, tell: mpsc::UnboundedSender<Received>) {
+async fn serve(
+    mut stream: TcpStream,
+    status: Arc<AtomicU16>,
+    body: Arc<std::sync::Mutex<String>>,
+    tell: mpsc::UnboundedSender<Received>,
+) {
     let mut buffer = Vec::new();
     loop {
         let end = loop {
@@ -106,7 +118,10 @@ async fn serve(mut stream: TcpStream, status: Arc<AtomicU16>, tell: mpsc::Unboun
         buffer.drain(..whole);
         // Nobody may be looking any more.
         let _ = tell.send(Received { head, json });
-        let answer = format!("HTTP/1.1 {} Status\r\ncontent-length: 0\r\n\r\n", status.load(Ordering::Relaxed));
+        let body = body.lock().expect("nothing panics under the lock").clone();
+        let (status, length) = (status.load(Ordering::Relaxed), body.len());
+        let kind = "content-type: application/json";
+        let answer = format!("HTTP/1.1 {status} Status\r\n{kind}\r\ncontent-length: {length}\r\n\r\n{body}");
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

@@ -14,6 +14,7 @@ use crate::{
     db::AsConn,
     feed::{Change, Feed},
     metrics::SeriesId,
+    plugins::Plugins,
 };
 
 /// Open alerts of one rule.
@@ -40,11 +41,12 @@ struct Memory {
 }
 
 impl Alerts {
-    /// Keeps itself true from the feed.
-    pub fn new(feed: &Feed) -> Self {
+    /// Keeps itself true from the feed, and tells `plugins` which configurations are in use.
+    pub fn new(feed: &Feed, plugins: &Plugins) -> Self {
         let own = Self::default();
         let (of_rules, of_alerts) = (own.clone(), own.clone());
-        feed.on(RULES, move |change| of_rules.apply_rule(change));
+        let plugins = plugins.clone();
+        feed.on(RULES, move |change| of_rules.apply_rule(change, &plugins));
         feed.on(ALERTS, move |change| of_alerts.apply_alert(change));
         own
     }
@@ -61,9 +63,11 @@ impl Alerts {
         &self.0.schedule
     }
 
-    fn apply_rule(&self, change: &Change) {
+    fn apply_rule(&self, change: &Change, plugins: &Plugins) {
         let id = RuleId::from(change.key.as_str());
-        self.update(|memory| match change.read::<Rule>() {
+        let rule = change.read::<Rule>();
+        in_use(plugins, &id, rule.as_ref());
+        self.update(|memory| match rule {
             Some(rule) => drop(memory.rules.insert(id, Arc::new(rule))),
             None => {
                 memory.rules.remove(&id);
@@ -135,14 +139,20 @@ impl Memory {
 }
 
 /// Fills memory from the database, as `on` sees it.
-pub async fn load(on: &mut dyn AsConn, own: &Alerts) -> anyhow::Result<()> {
+pub async fn load(on: &mut dyn AsConn, own: &Alerts, plugins: &Plugins) -> anyhow::Result<()> {
     let rules = rules::all(on).await?;
     let health = rules::all_health(on).await?;
     let open = queries::open(on).await?;
+    rules.iter().for_each(|rule| in_use(plugins, &rule.rule_id, Some(rule)));
     own.update(|memory| {
         memory.rules = rules.into_iter().map(|rule| (rule.rule_id.clone(), Arc::new(rule))).collect();
         memory.health = health.into_iter().collect();
         open.into_iter().for_each(|alert| memory.add(alert));
     });
     Ok(())
+}
+
+fn in_use(plugins: &Plugins, id: &RuleId, rule: Option<&Rule>) {
+    let used = rule.map(|rule| (rule.spec.evaluator.as_str(), rule.spec.config_text()));
+    plugins.note_use(&format!("rule:{id}"), used);
 }

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     queries::{self, Filter},
-    types::{ALERTS, Alert, AlertId, Shown, Status},
+    types::{ALERTS, Alert, AlertId, AlertShown, Status},
 };
 use crate::{
     app::App,
@@ -57,18 +57,18 @@ struct Query {
     after: Option<String>,
 }
 
-fn shown(app: &App, alert: Alert) -> Shown {
+fn shown(app: &App, alert: Alert) -> AlertShown {
     let silenced = !alert.resolved && app.notify.silence_of(&alert.told(), app.clock.now()).is_some();
-    Shown { alert, silenced }
+    AlertShown { alert, silenced }
 }
 
 /// Lists alerts, newest first.
-#[utoipa::path(get, path = "/alerts", tag = "alerts", params(Query), responses((status = 200, body = Page<Shown>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
+#[utoipa::path(get, path = "/alerts", tag = "alerts", params(Query), responses((status = 200, body = Page<AlertShown>), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
 async fn list_alerts(
     _: AlertsRead,
     State(app): State<App>,
     Params(query): Params<Query>,
-) -> ApiResult<Json<Page<Shown>>> {
+) -> ApiResult<Json<Page<AlertShown>>> {
     let Query { status, rule_id, service_id, alert_level, resolved, limit, after } = query;
     let limit = page::limit(limit)?;
     let before = page::cursor::<String>(after.as_deref())?.unwrap_or_else(|| NEWEST.to_owned());
@@ -79,7 +79,7 @@ async fn list_alerts(
 }
 
 /// Reads an alert.
-#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Shown), (status = 304), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
+#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = AlertShown), (status = 304), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("alerts:read"))))]
 async fn get_alert(
     _: AlertsRead,
     State(app): State<App>,
@@ -91,12 +91,12 @@ async fn get_alert(
 }
 
 /// Says that one takes care of an open alert: it is not told again while it goes on.
-#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Shown), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = AlertShown), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
 async fn acknowledge_alert(
     who: AlertsWrite,
     State(app): State<App>,
     Path(id): Path<AlertId>,
-) -> ApiResult<Json<Shown>> {
+) -> ApiResult<Json<AlertShown>> {
     let mut tx = app.db.write().await?;
     let changed = queries::acknowledge(&mut tx, &id, &who.username, app.clock.now()).await?;
     let alert = open_or_refused(&mut tx, &id, changed).await?;
@@ -109,8 +109,12 @@ async fn acknowledge_alert(
 }
 
 /// Ends an open alert. If its rule is still breached, another begins with the next evaluation.
-#[utoipa::path(post, path = "/alerts/{id}/resolve", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = Shown), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
-async fn resolve_alert(who: AlertsWrite, State(app): State<App>, Path(id): Path<AlertId>) -> ApiResult<Json<Shown>> {
+#[utoipa::path(post, path = "/alerts/{id}/resolve", tag = "alerts", params(("id" = String, Path)), responses((status = 200, body = AlertShown), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
+async fn resolve_alert(
+    who: AlertsWrite,
+    State(app): State<App>,
+    Path(id): Path<AlertId>,
+) -> ApiResult<Json<AlertShown>> {
     let now = app.clock.now();
     let mut tx = app.db.write().await?;
     let changed = queries::resolve(&mut tx, &id, now).await?;

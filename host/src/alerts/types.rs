@@ -143,7 +143,7 @@ impl Alert {
 
 /// An alert as it is shown.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Shown {
+pub struct AlertShown {
     /// The alert.
     #[serde(flatten)]
     pub alert: Alert,

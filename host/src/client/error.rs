@@ -84,7 +84,8 @@ impl fmt::Display for Problem {
         if !detail.is_empty() {
             write!(f, ": {detail}")?;
         }
-        for Fault { pointer, message } in errors {
+        // What the detail says already is not said again.
+        for Fault { pointer, message } in errors.iter().filter(|fault| !detail.ends_with(&fault.message)) {
             write!(f, "\n  {pointer} {message}")?;
         }
         match request_id {

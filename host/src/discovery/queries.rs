@@ -82,7 +82,12 @@ pub(super) async fn update(tx: &mut Tx, source: &Source) -> Result<()> {
 }
 
 /// Stores what came of a run; `None` if the source is gone.
-pub(super) async fn set_outcome(tx: &mut Tx, id: &SourceId, at: Timestamp, outcome: &Outcome) -> Result<Option<Source>> {
+pub(super) async fn set_outcome(
+    tx: &mut Tx,
+    id: &SourceId,
+    at: Timestamp,
+    outcome: &Outcome,
+) -> Result<Option<Source>> {
     on_db!(tx, |c| sqlx::query_as(SET_OUTCOME).bind(id).bind(at).bind(Json(outcome)).fetch_optional(c).await)
 }
 

@@ -52,9 +52,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Where what it finds says that it comes from.
-    pub fn origin(&self) -> String {
-        format!("source:{}", self.name)
+    /// The configuration as the plugin gets it.
+    pub fn config_text(&self) -> String {
+        serde_json::Value::from(self.config.0.clone()).to_string()
     }
 
     /// Whether its time has come.
@@ -112,13 +112,34 @@ impl SourceBody {
         }
     }
 
+    /// The source that it describes, made at `now` and never run.
+    pub fn source(self, source_id: SourceId, now: Timestamp) -> Source {
+        let Self { name, strategy, config, interval_seconds, enabled, max_removed_share } = self;
+        Source {
+            source_id,
+            name,
+            strategy,
+            config: Json(config),
+            interval_seconds,
+            enabled,
+            max_removed_share,
+            last_run_at: None,
+            last_outcome: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// What is wrong with it, before the plugin is asked.
     pub fn faults(&self) -> Faults {
         let mut faults = Faults::new();
         faults.name("/name", &self.name, 100);
         faults.name("/strategy", &self.strategy, 63);
-        faults.check((1..=86_400).contains(&self.interval_seconds), "/interval_seconds", || "must be 1 to 86400".to_owned());
-        faults.check((0.0..=1.0).contains(&self.max_removed_share), "/max_removed_share", || "must be 0 to 1".to_owned());
+        faults.check((1..=86_400).contains(&self.interval_seconds), "/interval_seconds", || {
+            "must be 1 to 86400".to_owned()
+        });
+        faults
+            .check((0.0..=1.0).contains(&self.max_removed_share), "/max_removed_share", || "must be 0 to 1".to_owned());
         faults
     }
 }

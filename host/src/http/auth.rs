@@ -266,6 +266,16 @@ impl Caller {
         if fits { Ok(()) } else { Err(ApiError::Forbidden("this token is bound to another service".to_owned())) }
     }
 
+    /// 403 for a token that is bound to a service: what is asked for concerns others too.
+    pub fn must_be_unbound(&self) -> ApiResult<()> {
+        match &self.subject {
+            Subject::Token(token) if token.binding != Binding::default() => {
+                Err(ApiError::Forbidden("this token is bound to a service".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Who that is in the audit.
     pub fn actor(&self) -> Actor {
         let name = match &self.subject {

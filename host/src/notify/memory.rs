@@ -15,6 +15,7 @@ use crate::{
     clock::Timestamp,
     db::AsConn,
     feed::{Change, Feed},
+    plugins::Plugins,
 };
 
 /// Channels, routes and silences. Clones share them.
@@ -30,11 +31,12 @@ struct Memory {
 }
 
 impl Notify {
-    /// Keeps itself true from the feed.
-    pub fn new(feed: &Feed) -> Self {
+    /// Keeps itself true from the feed, and tells `plugins` which configurations are in use.
+    pub fn new(feed: &Feed, plugins: &Plugins) -> Self {
         let own = Self::default();
         let (of_channels, of_routes, of_silences) = (own.clone(), own.clone(), own.clone());
-        feed.on(CHANNELS, move |change| of_channels.apply_channel(change));
+        let plugins = plugins.clone();
+        feed.on(CHANNELS, move |change| of_channels.apply_channel(change, &plugins));
         feed.on(ROUTES, move |change| of_routes.apply_route(change));
         feed.on(SILENCES, move |change| of_silences.apply_silence(change));
         own
@@ -48,9 +50,11 @@ impl Notify {
         question(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn apply_channel(&self, change: &Change) {
+    fn apply_channel(&self, change: &Change, plugins: &Plugins) {
         let id = ChannelId::from(change.key.as_str());
-        self.update(|memory| match change.read::<Channel>() {
+        let channel = change.read::<Channel>();
+        in_use(plugins, &id, channel.as_ref());
+        self.update(|memory| match channel {
             Some(channel) => drop(memory.channels.insert(id, Arc::new(channel))),
             None => drop(memory.channels.remove(&id)),
         });
@@ -122,17 +126,23 @@ fn sort(routes: &mut [Arc<Route>]) {
 }
 
 /// Fills memory from the database, as `on` sees it.
-pub async fn load(on: &mut dyn AsConn, own: &Notify) -> anyhow::Result<()> {
+pub async fn load(on: &mut dyn AsConn, own: &Notify, plugins: &Plugins) -> anyhow::Result<()> {
     let (channels, mut routes, silences) = (
         channels::all(on).await?,
         routing::all(on).await?.into_iter().map(Arc::new).collect::<Vec<_>>(),
         silences::all(on).await?,
     );
     sort(&mut routes);
+    channels.iter().for_each(|channel| in_use(plugins, &channel.channel_id, Some(channel)));
     own.update(|memory| {
         memory.channels = channels.into_iter().map(|channel| (channel.channel_id.clone(), Arc::new(channel))).collect();
         memory.routes = routes;
         memory.silences = silences.into_iter().map(|silence| (silence.silence_id.clone(), Arc::new(silence))).collect();
     });
     Ok(())
+}
+
+fn in_use(plugins: &Plugins, id: &ChannelId, channel: Option<&Channel>) {
+    let used = channel.map(|channel| (channel.spec.notifier.as_str(), channel.spec.config_text()));
+    plugins.note_use(&format!("channel:{id}"), used);
 }

@@ -21,10 +21,10 @@ use crate::{
     app::App,
     feed::Changes,
     http::{
-        error::{ApiResult, Faults},
+        error::ApiResult,
         page::{self, Page, PageQuery},
     },
-    plugins::{CallError, Kind, PluginName},
+    plugins::Kind,
 };
 
 pub use channels::Channel;
@@ -91,31 +91,8 @@ async fn prune(app: &App) -> anyhow::Result<()> {
 /// 422 with everything that is wrong with a channel; what its notifier finds stands under `/config`.
 async fn check_channel(app: &App, spec: &channels::ChannelSpec) -> ApiResult<()> {
     let mut faults = spec.faults();
-    check_plugin(app, Kind::Notifier, ("/notifier", &spec.notifier), &spec.config_text(), &mut faults).await;
+    app.plugins.check_named(Kind::Notifier, ("/notifier", &spec.notifier), &spec.config_text(), &mut faults).await;
     Ok(faults.finish()?)
-}
-
-/// Adds what is wrong with the name of a plugin (said at a pointer), its kind, or a configuration for it, under `/config`. A
-/// plugin that is there and does not serve now is not asked.
-pub async fn check_plugin(app: &App, kind: Kind, named: (&str, &str), config: &str, faults: &mut Faults) {
-    let (pointer, name) = named;
-    let name = match name.parse::<PluginName>() {
-        Ok(name) => name,
-        Err(why) => return faults.add(pointer, why),
-    };
-    match app.plugins.check(&name, kind, config).await {
-        Ok(problems) => {
-            for problem in problems {
-                faults.add(format!("/config{}", problem.pointer), problem.message);
-            }
-        }
-        Err(CallError::Unknown(_)) => faults.add(pointer, format!("there is no plugin {:?}", name.as_str())),
-        Err(error @ CallError::WrongKind { .. }) => faults.add(pointer, error.to_string()),
-        Err(error @ (CallError::Limit(_) | CallError::InvalidInput(_))) => faults.add("/config", error.to_string()),
-        Err(error) => {
-            tracing::warn!(plugin.name = %name, %error, "could not check a configuration: it is taken unchecked")
-        }
-    }
 }
 
 /// A page of things in memory, in the order of their keys.

@@ -99,20 +99,20 @@ impl Plugins {
         Ok(Discovered { page, by: release.plugin.clone() })
     }
 
-    /// A score for each candidate, in order; parts add up to it.
+    /// A score for each candidate, in order; parts add up to it; and which plugin gave them.
     pub async fn score(
         &self,
         plugin: &PluginName,
         config: &str,
         need: Arc<Demand>,
         candidates: Arc<[Candidate]>,
-    ) -> Result<Vec<Scored>, CallError> {
+    ) -> Result<(Vec<Scored>, PluginRef), CallError> {
         let (slot, release) = self.serving(plugin, Kind::TalentMatcher)?;
         let answer = matcher::score(&release.version, config, need, candidates).await;
-        self.noted(&slot, &release, answer)
+        Ok((self.noted(&slot, &release, answer)?, release.plugin.clone()))
     }
 
-    /// Why each candidate has its score, in order, in `language`.
+    /// Why each candidate has its score, in order, in `language`; and which plugin says so.
     pub async fn explain(
         &self,
         plugin: &PluginName,
@@ -120,10 +120,10 @@ impl Plugins {
         need: Arc<Demand>,
         candidates: Arc<[Candidate]>,
         language: &str,
-    ) -> Result<Vec<Explanation>, CallError> {
+    ) -> Result<(Vec<Explanation>, PluginRef), CallError> {
         let (slot, release) = self.serving(plugin, Kind::TalentMatcher)?;
         let answer = matcher::explain(&release.version, config, need, candidates, language).await;
-        self.noted(&slot, &release, answer)
+        Ok((self.noted(&slot, &release, answer)?, release.plugin.clone()))
     }
 
     /// What an embedder's vectors are.

@@ -50,10 +50,12 @@ pub(super) async fn take(
 ) -> Result<(PluginInfo, Novelty), TakeError> {
     let wasm = file.wasm.clone();
     match app.plugins.stage(name, file).await {
-        Ok(Stage::Serving(_)) => match app.plugins.get(name) {
-            Some(info) => Ok((info, Novelty::Known)),
-            None => Err(gone(name).into()),
-        },
+        Ok(Stage::Serving(_)) => {
+            // It may have mended what another file broke.
+            publish(app, name).await?;
+            let info = app.plugins.get(name).ok_or_else(|| gone(name))?;
+            Ok((info, Novelty::Known))
+        }
         Ok(Stage::Ready(staged)) => Ok((commit(app, staged, Some(&wasm), changes).await?, Novelty::New)),
         Err(refused) => {
             publish(app, name).await?;

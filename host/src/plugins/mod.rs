@@ -6,6 +6,7 @@
 
 mod bindings;
 mod calls;
+mod checking;
 mod contract;
 pub mod grants;
 mod health;

@@ -386,8 +386,8 @@ async fn matched(plugins: &Plugins, name: &PluginName, config: &str, input: Matc
     let language = language.unwrap_or_else(|| "en".to_owned());
     let need = Arc::new(need.demand(&language));
     let candidates: Arc<[Candidate]> = candidates.into_iter().map(|candidate| candidate.candidate(&language)).collect();
-    let scores = plugins.score(name, config, Arc::clone(&need), Arc::clone(&candidates)).await?;
-    let explanations = plugins.explain(name, config, need, candidates, &language).await?;
+    let (scores, _) = plugins.score(name, config, Arc::clone(&need), Arc::clone(&candidates)).await?;
+    let (explanations, _) = plugins.explain(name, config, need, candidates, &language).await?;
     let each = scores.iter().zip(&explanations).map(|(scored, explanation)| {
         let parts: BTreeMap<&String, f32> = scored.parts.iter().map(|(name, part)| (name, *part)).collect();
         json!({"score": scored.score, "parts": parts, "text": explanation.text})

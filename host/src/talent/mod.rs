@@ -1,8 +1,20 @@
-//! Talents, skills, companies, projects, and who fits what.
+//! Talents, skills, companies, projects, and who fits what. It reads from the database; nothing of it is kept in memory.
+//!
+//! Read on in `base` (what the four main things have in common), `talents`, `skills`, `companies`, `projects`,
+//! `parts` (what belongs to one talent), `recommendations`, `text` (dates, addresses).
 
+mod base;
+pub mod companies;
+mod parts;
+pub mod projects;
+pub mod recommendations;
 mod routes;
+pub mod skills;
+pub mod talents;
+pub mod text;
 
-use crate::{app::App, db::AsConn, feed::Feed};
+use self::base::Kept as _;
+use crate::feed::Feed;
 
 pub use routes::routes;
 
@@ -11,16 +23,22 @@ pub use routes::routes;
 pub struct Talent;
 
 impl Talent {
-    /// Keeps itself true from the feed.
-    pub fn new(_feed: &Feed) -> Self {
+    /// Lets changes be watched. There is no memory to keep true.
+    pub fn new(feed: &Feed) -> Self {
+        for topic in [talents::Talent::TOPIC, skills::Skill::TOPIC, companies::Company::TOPIC, projects::Project::TOPIC]
+        {
+            feed.on(topic, |_| ());
+        }
         Self
     }
 }
 
-/// Fills memory from the database, as `on` sees it.
-pub async fn load(_on: &mut dyn AsConn, _own: &Talent) -> anyhow::Result<()> {
-    Ok(())
+/// Its statements that both databases take, and those of SQLite and of PostgreSQL alone.
+pub(crate) fn statements() -> [Vec<(&'static str, &'static str)>; 3] {
+    let main = [talents::STATEMENTS, skills::STATEMENTS, companies::STATEMENTS, projects::STATEMENTS];
+    [
+        [&main.concat(), parts::statements().as_slice(), recommendations::STATEMENTS].concat(),
+        [projects::SQLITE, recommendations::SQLITE].concat(),
+        [projects::POSTGRES, recommendations::POSTGRES].concat(),
+    ]
 }
-
-/// Starts what it does by itself.
-pub fn start(_app: &App) {}

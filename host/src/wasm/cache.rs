@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,7 +50,6 @@ impl fmt::Debug for Digest {
 pub struct Cache {
     folder: PathBuf,
     key: [u8; 32],
-    files: AtomicU64,
 }
 
 /// A folder that is removed when this is dropped.
@@ -70,12 +69,15 @@ impl Drop for Scratch {
     }
 }
 
+/// How old something half-written is before nobody can be writing it any more.
+const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(3600);
+
 impl Cache {
     /// Opens the cache in `folder`. `fresh_key` becomes its key when it has none yet.
     pub fn open(folder: &Path, fresh_key: [u8; 32]) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
         let key = read_or_make_key(&folder.join("key"), fresh_key)?;
-        let cache = Self { folder: folder.to_owned(), key, files: AtomicU64::new(0) };
+        let cache = Self { folder: folder.to_owned(), key };
         cache.sweep();
         Ok(cache)
     }
@@ -127,35 +129,51 @@ impl Cache {
         fs::rename(&temporary, self.folder.join(name)).context("could not put a file into the plugin cache")
     }
 
-    fn next(&self) -> u64 {
-        self.files.fetch_add(1, Ordering::Relaxed)
+    /// A name that no other process and no other cache of this one uses: several may share the folder.
+    fn next(&self) -> String {
+        static FILES: AtomicU64 = AtomicU64::new(0);
+        format!("{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Removes what a stopped process left half-written.
+    /// Removes what a stopped process left half-written; what is younger may be another's, who is at it.
     fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return;
         };
         for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp-")) {
             let path = entry.path();
+            let age = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok());
+            if age.is_none_or(|age| age < LEFT_BEHIND) {
+                continue;
+            }
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }
 }
 
+/// The key of the folder. Whoever comes first puts a whole one there; everybody else reads that.
 fn read_or_make_key(path: &Path, fresh: [u8; 32]) -> anyhow::Result<[u8; 32]> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(&fresh)?;
-            file.sync_all()?;
-            Ok(fresh)
+    let read = || -> anyhow::Result<Option<[u8; 32]>> {
+        match fs::read(path) {
+            Ok(key) => Ok(Some(key.try_into().ok().context("the key of the plugin cache is not 32 bytes long")?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("could not read the key of the plugin cache"),
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let mut key = [0; 32];
-            File::open(path)?.read_exact(&mut key).context("the key of the plugin cache is cut short")?;
-            Ok(key)
+    };
+    if let Some(key) = read()? {
+        return Ok(key);
+    }
+    let made = path.with_extension(hex::encode(&fresh[..8]));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&made)?;
+    file.write_all(&fresh)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&made, path);
+    fs::remove_file(&made)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(error).context("could not make the key of the plugin cache")
         }
-        Err(error) => Err(error).context("could not make the key of the plugin cache"),
+        _ => read()?.context("the key of the plugin cache is gone"),
     }
 }
 

@@ -56,6 +56,11 @@ impl Limiter {
         self.denied
     }
 
+    /// Forgets what was refused, between two calls.
+    pub fn forget(&mut self) {
+        self.denied = None;
+    }
+
     fn deny(&mut self, what: &'static str) -> bool {
         self.denied.get_or_insert(what);
         false

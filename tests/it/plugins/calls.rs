@@ -47,7 +47,7 @@ both_databases! {
             ("lies", NOTHING),
             ("points-nowhere", "(i32.const 2147483640)"),
         ] {
-            admin.put(&format!("/plugins/{name}/grants"), &json!({"deadline_ms": 200, "memory_bytes": 4_194_304})).await.expect(200);
+            admin.put(&format!("/plugins/{name}/grants"), &json!({"deadline_ms": 1000, "memory_bytes": 4_194_304})).await.expect(200);
             bring(looma, evaluator(name, NOTHING, evaluate_as)).await;
             let failed = evaluate(looma, name).await.unwrap_err();
             let expected = match name {
@@ -83,6 +83,7 @@ both_databases! {
         let good = looma.admin().await.get("/plugins/judge").await.expect(200)["digest"].clone();
         looma.advance(std::time::Duration::from_secs(1));
         bring(looma, evaluator("judge", NOTHING, "unreachable")).await;
+        looma.advance(std::time::Duration::from_secs(1));
         for _ in 0..5 {
             evaluate(looma, "judge").await.unwrap_err();
         }

@@ -1,9 +1,6 @@
 //! What plugins may do: nothing, until it is granted.
 
-use looma_tests::{
-    Receiver, TestServer, both_databases,
-    plugins::{component, guest},
-};
+use looma_tests::{Receiver, TestServer, both_databases, plugins::guest};
 use serde_json::{Value, json};
 
 fn notification() -> Value {
@@ -105,15 +102,14 @@ both_databases! {
         assert_eq!(run("other").await, None, "a key of four bytes and its value are more than three");
     }
 
-    /// Mail without a mail server is refused, and said to be.
-    async fn http_json_reads_a_granted_list(looma: TestServer) {
+    /// A name that leads inside is refused although it is granted: an address, or a range, has to be.
+    async fn names_that_lead_inside_are_refused(looma: TestServer) {
         looma.load_plugins(&["http-json"]).await;
         let admin = looma.admin().await;
         let trial = json!({"config": {"url": "http://localhost:9/"}});
         admin.put("/plugins/http-json/grants", &json!({"http": ["http://localhost:9"]})).await.expect(200);
         let denied = admin.post("/plugins/http-json/run", &trial).await.expect(422);
         assert!(denied["detail"].as_str().unwrap().contains("a loopback address"), "{denied}");
-        assert!(component("http-json").len() > 1000);
     }
 }
 
@@ -123,8 +119,8 @@ fn counter(name: &str) -> Vec<u8> {
         name,
         "import looma:host/kv@0.1.0; export looma:discovery/strategy@0.1.0;",
         r#"(import "looma:host/kv@0.1.0" "get" (func $get (param i32 i32 i32)))
-           (import "looma:host/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))
-           (data (i32.const 600) "seenx")
+           (import "looma:host/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))"#,
+        r#"(data (i32.const 600) "seenx")
            (func (export "looma:discovery/strategy@0.1.0#discover") (param i32 i32 i32 i32 i32) (result i32)
                ;; result<option<list<u8>>, kv-error> at 2048: tag at 0, option at 8, list at 12
                (call $get (i32.const 600) (i32.const 4) (i32.const 2048))

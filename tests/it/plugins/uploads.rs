@@ -72,7 +72,7 @@ both_databases! {
         let admin = looma.admin().await;
         upload(admin, component("threshold")).await.expect(201);
         let wants_http = evaluator_that_wants_http();
-        let two_kinds = guest("two", "export looma:alerting/evaluator@0.1.0; export looma:notify/notifier@0.1.0;", TWO_KINDS);
+        let two_kinds = guest("two", "export looma:alerting/evaluator@0.1.0; export looma:notify/notifier@0.1.0;", "", TWO_KINDS);
         for (file, told) in [
             (Vec::new(), "the file is empty"),
             (b"garbage".to_vec(), "not WebAssembly"),
@@ -123,15 +123,17 @@ both_databases! {
 const TWO_KINDS: &str = r#"
     (func (export "looma:alerting/evaluator@0.1.0#plan") (param i32 i32) (result i32) unreachable)
     (func (export "looma:alerting/evaluator@0.1.0#evaluate") (param i32) (result i32) unreachable)
-    (func (export "looma:notify/notifier@0.1.0#deliver") (param i32) (result i32) unreachable)
-    (func (export "looma:notify/notifier@0.1.0#preview") (param i32) (result i32) unreachable)"#;
+    (func (export "looma:notify/notifier@0.1.0#deliver")
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+    (func (export "looma:notify/notifier@0.1.0#preview")
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)"#;
 
 fn evaluator_that_wants_http() -> Vec<u8> {
     guest(
         "wants",
         "import looma:host/http@0.1.0; export looma:alerting/evaluator@0.1.0;",
-        r#"(import "looma:host/http@0.1.0" "sign" (func $sign (param i32 i32 i32 i32 i32)))
-           (func (export "looma:alerting/evaluator@0.1.0#plan") (param i32 i32) (result i32)
+        r#"(import "looma:host/http@0.1.0" "sign" (func $sign (param i32 i32 i32 i32 i32)))"#,
+        r#"(func (export "looma:alerting/evaluator@0.1.0#plan") (param i32 i32) (result i32)
                (call $sign (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) unreachable)
            (func (export "looma:alerting/evaluator@0.1.0#evaluate") (param i32) (result i32) unreachable)"#,
     )

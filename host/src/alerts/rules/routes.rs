@@ -60,7 +60,7 @@ async fn check(app: &App, spec: &RuleSpec) -> ApiResult<()> {
     let mut faults = spec.faults();
     if faults.is_empty() {
         let named = ("/evaluator", spec.evaluator.as_str());
-        notify::check_plugin(app, Kind::AlertEvaluator, named, &spec.config_text(), &mut faults).await;
+        app.plugins.check_named(Kind::AlertEvaluator, named, &spec.config_text(), &mut faults).await;
     }
     Ok(faults.finish()?)
 }

@@ -130,6 +130,7 @@ impl Ctx {
         self.log_lines = LOG_LINES;
         self.requests = REQUESTS;
         self.wasi.forget();
+        self.limiter.forget();
     }
 
     /// The end of what the guest printed.
