@@ -1,9 +1,10 @@
-//! Services: registration, heartbeats, leases, maintenance.
+//! Services: registration, heartbeats, maintenance; when they end is in `leases`.
+
+mod leases;
 
 use std::time::Duration;
 
-use looma::{clock::Timestamp, settings::Settings};
-use looma_tests::{Store, TestServer, both_databases, postgres_available};
+use looma_tests::{TestServer, both_databases};
 use serde_json::{Value, json};
 
 fn service(id: &str, name: &str) -> Value {
@@ -98,58 +99,6 @@ both_databases! {
         assert_eq!((&moved["registered_at"], state(&moved)), (&json!("2026-01-01T00:00:00.000Z"), ("active", "healthy")));
     }
 
-    /// What misses its time-to-live becomes critical, with a reason; a heartbeat brings it back.
-    async fn silence_makes_it_critical_and_a_heartbeat_brings_it_back(looma: TestServer) {
-        register(looma, &service("a", "x")).await;
-        beat(looma, "a").await;
-        looma.live(14).await;
-        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
-        looma.live(2).await;
-        let silent = read(looma, "a").await;
-        assert_eq!(state(&silent), ("failed", "critical"));
-        assert_eq!(silent["health_reason"], "no heartbeat came within 15 s");
-        let before = head(looma).await;
-        looma.live(20).await;
-        assert_eq!(head(looma).await, before, "it is told once");
-        beat(looma, "a").await;
-        let back = read(looma, "a").await;
-        assert_eq!((state(&back), &back["health_reason"]), (("active", "healthy"), &Value::Null));
-        looma.live(16).await;
-        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"), "the new lease ends like the first");
-    }
-
-    /// Heartbeats in time keep a lease alive for as long as they come, and a registration without any ends too.
-    async fn heartbeats_keep_it_alive(looma: TestServer) {
-        register(looma, &service("beats", "x")).await;
-        register(looma, &service("never", "x")).await;
-        for _ in 0..8 {
-            beat(looma, "beats").await;
-            looma.live(5).await;
-        }
-        assert_eq!(state(&read(looma, "beats").await), ("active", "healthy"));
-        assert_eq!(state(&read(looma, "never").await), ("failed", "critical"));
-    }
-
-    /// Where no heartbeat is expected none is missed: health stays what was last set.
-    async fn no_ttl_means_no_expiry(looma: TestServer) {
-        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 0}))).await;
-        looma.live(40).await;
-        assert_eq!(state(&read(looma, "a").await), ("registered", "unknown"));
-        let set = json!({"health_status": "warning", "health_reason": "disk", "status": "active"});
-        looma.admin().await.patch("/services/a", &set).await.expect(200);
-        looma.live(40).await;
-        let kept = read(looma, "a").await;
-        assert_eq!((state(&kept), &kept["health_reason"]), (("active", "warning"), &json!("disk")));
-    }
-
-    /// A shorter time-to-live counts from the renewal that brings it.
-    async fn a_shorter_ttl_counts_at_once(looma: TestServer) {
-        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 600}))).await;
-        looma.admin().await.post("/services", &with(service("a", "x"), json!({"ttl_seconds": 3}))).await.expect(200);
-        looma.live(5).await;
-        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"));
-    }
-
     /// The database has the last heartbeat within the second.
     async fn heartbeats_are_written_in_batches(looma: TestServer) {
         register_many(looma, "x", 30, &json!({})).await;
@@ -168,48 +117,6 @@ both_databases! {
         })
         .unwrap();
         assert_eq!(late, 30);
-    }
-
-    /// When too many fall silent at once, only a share is marked critical in a sweep, and that is shown.
-    async fn mass_silence_is_held_back(looma: TestServer) {
-        register_many(looma, "x", 100, &json!({})).await;
-        looma.live(14).await;
-        assert_eq!(count(looma, "health_status=critical").await, 0);
-        looma.live(1).await;
-        assert_eq!(count(looma, "health_status=critical").await, 15);
-        let shown = looma.admin().await.get("/discovery/x").await.expect(200);
-        assert_eq!(shown["protection"]["active"], true);
-        assert_eq!(shown["protection"]["since"], "2026-01-01T00:00:15.000Z");
-        assert!(shown["protection"]["reason"].as_str().unwrap().starts_with("100 of 100 live services"), "{shown}");
-        looma.run_task("registry.expire").await;
-        assert_eq!(count(looma, "health_status=critical").await, 15, "a second sweep in the same second ends nothing");
-        looma.live(1).await;
-        assert_eq!(count(looma, "health_status=critical").await, 27);
-        looma.admin().await.delete("/services/x-0000").await.expect(204);
-        let ids: Vec<String> = (1..100).map(|n| format!("x-{n:04}")).collect();
-        looma.admin().await.post("/heartbeats", &json!({"service_ids": ids})).await.expect(200);
-        looma.live(1).await;
-        assert_eq!(count(looma, "health_status=healthy").await, 99);
-        let shown = looma.admin().await.get("/discovery/x").await.expect(200);
-        assert_eq!(shown["protection"], json!({"active": false, "since": null, "reason": null}));
-    }
-
-    /// A pause of the process ends no lease, and neither does a jump of the wall clock, in either direction.
-    async fn pauses_and_clock_jumps_end_nothing(looma: TestServer) {
-        register(looma, &service("a", "x")).await;
-        beat(looma, "a").await;
-        looma.clock.jump(Timestamp::parse("2031-01-01T00:00:00Z").unwrap());
-        looma.live(5).await;
-        looma.clock.jump(Timestamp::parse("2020-01-01T00:00:00Z").unwrap());
-        looma.live(5).await;
-        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
-        beat(looma, "a").await;
-        looma.advance(Duration::from_secs(3600));
-        looma.run_task("registry.expire").await;
-        looma.live(13).await;
-        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"), "everybody gets one time-to-live more");
-        looma.live(3).await;
-        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"), "and no more than that");
     }
 
     /// Maintenance survives heartbeats, renewals and expiry; its reason and its begin are kept.
@@ -362,6 +269,67 @@ both_databases! {
         }
     }
 
+    /// A token that is bound to a service speaks for that one alone, and for no node.
+    async fn a_bound_token_speaks_for_its_service_alone(looma: TestServer) {
+        register(looma, &service("other", "y")).await;
+        let token = json!({"name": "t", "scopes": ["services:read", "services:write"], "service_name": "x"});
+        let token = looma.operator().await.post("/tokens", &token).await.expect(201);
+        let bound = looma.with_token(token["token"].as_str().unwrap());
+        bound.post("/services", &service("own", "x")).await.expect(201);
+        bound.post("/services/own/heartbeat", &json!({})).await.expect(204);
+        bound.post("/services", &service("new", "y")).await.expect(403);
+        bound.post("/services", &service("other", "x")).await.expect(403);
+        bound.patch("/services/own", &json!({"service_name": "y"})).await.expect(403);
+        bound.patch("/services/other", &json!({"weight": 1})).await.expect(403);
+        bound.delete("/services/other").await.expect(403);
+        bound.post("/services/other/heartbeat", &json!({})).await.expect(403);
+        bound.post("/services/other/maintenance", &json!({"enabled": true})).await.expect(403);
+        bound.post("/heartbeats", &json!({"service_ids": ["own", "other"]})).await.expect(403);
+        let batch = json!({"services": [service("own", "x"), service("other", "y")]});
+        let items = bound.post("/services/batch", &batch).await.expect(200);
+        assert_eq!((&items["items"][0]["status"], &items["items"][1]["status"]), (&json!(200), &json!(403)));
+        let node = json!({"node_id": "n1", "node_name": "n", "node_type": "worker", "host_address": "h", "port": 1});
+        bound.post("/nodes", &node).await.expect(403);
+        assert_eq!(read(looma, "other").await["maintenance"]["enabled"], false);
+    }
+
+    /// Sources and those that registered themselves do not take each other's services.
+    async fn sources_leave_others_alone(looma: TestServer) {
+        use looma::registry::{Found, FoundAs, Health};
+        let registry = &looma.app().registry;
+        let found = |id: &str, weight: i64, health| Found {
+            service: serde_json::from_value(with(service(id, "x"), json!({"weight": weight, "ttl_seconds": 0}))).unwrap(),
+            health,
+        };
+        register(looma, &service("self", "x")).await;
+        assert_eq!(registry.register_found("rack", found("self", 1, Health::Healthy)).await.unwrap(), FoundAs::Theirs);
+        assert_eq!(registry.register_found("rack", found("a", 1, Health::Healthy)).await.unwrap(), FoundAs::New);
+        let before = head(looma).await;
+        assert_eq!(registry.register_found("rack", found("a", 1, Health::Healthy)).await.unwrap(), FoundAs::Same);
+        assert_eq!(head(looma).await, before);
+        assert_eq!(registry.register_found("rack", found("a", 1, Health::Critical)).await.unwrap(), FoundAs::Changed);
+        let shown = read(looma, "a").await;
+        assert_eq!((&shown["origin"], &shown["health_status"]), (&json!("source:rack"), &json!("critical")));
+        assert_eq!(registry.register_found("other", found("a", 1, Health::Healthy)).await.unwrap(), FoundAs::Theirs);
+        registry.register_found("rack", found("b/c", 1, Health::Healthy)).await.unwrap_err();
+        assert_eq!(registry.found_by("rack").len(), 1);
+        let id = "a".into();
+        assert!(!registry.deregister_found("other", &id).await.unwrap());
+        assert!(registry.deregister_found("rack", &id).await.unwrap());
+        assert!(!registry.deregister_found("rack", &id).await.unwrap());
+        assert!(!registry.deregister_found("rack", &"self".into()).await.unwrap());
+    }
+
+    /// Figures of the registry are to be had by Prometheus.
+    async fn figures_are_shown(looma: TestServer) {
+        register(looma, &service("a", "x")).await;
+        beat(looma, "a").await;
+        let text = String::from_utf8(looma.anonymous().get("/metrics-text").await.bytes).unwrap();
+        for line in ["looma_services{health_status=\"healthy\",status=\"active\"} 1", "looma_heartbeats_total 1", "looma_protection_active 0"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+    }
+
     /// Whoever registers, changes or takes away a service is in the audit, and transitions by themselves are not.
     async fn changes_are_audited_and_transitions_are_not(looma: TestServer) {
         register(looma, &service("a", "x")).await;
@@ -377,91 +345,4 @@ both_databases! {
         .unwrap();
         assert_eq!(actions, ["create", "delete", "update"]);
     }
-}
-
-/// Runs `claim` with a server on each database.
-async fn on_both<F: Future<Output = ()>>(claim: impl Fn(TestServer) -> F) {
-    claim(TestServer::start(Store::sqlite()).await).await;
-    if postgres_available().await {
-        claim(TestServer::start(Store::postgres().await.unwrap()).await).await;
-    }
-}
-
-/// After a restart everything is as it was, and nobody expires before one whole time-to-live.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_loses_nothing_and_ends_nothing() {
-    on_both(|looma| async move {
-        register(&looma, &with(service("a", "x"), json!({"config": {"k": [1, 2.5, null]}, "tags": {"zone": "a"}})))
-            .await;
-        register(&looma, &service("m", "x")).await;
-        looma
-            .admin()
-            .await
-            .post("/services/m/maintenance", &json!({"enabled": true, "reason": "disk"}))
-            .await
-            .expect(200);
-        beat(&looma, "a").await;
-        looma.live(10).await;
-        beat(&looma, "a").await;
-        let (a, m) = (read(&looma, "a").await, read(&looma, "m").await);
-        let looma = looma.restart().await;
-        let mut again = read(&looma, "a").await;
-        assert_eq!(again["last_heartbeat"], a["last_heartbeat"], "what came before the end was written");
-        again["last_heartbeat"] = a["last_heartbeat"].clone();
-        assert_eq!((again, read(&looma, "m").await), (a, m));
-        looma.live(14).await;
-        assert_eq!(state(&read(&looma, "a").await), ("active", "healthy"));
-        looma.live(2).await;
-        assert_eq!(state(&read(&looma, "a").await), ("failed", "critical"));
-        assert_eq!(read(&looma, "m").await["maintenance"]["reason"], "disk");
-        looma.stop().await;
-    })
-    .await;
-}
-
-/// Below the number that protection begins at, everything that is silent is told in one sweep.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn few_services_are_not_protected() {
-    let store = Store::sqlite();
-    let mut settings: Settings = store.settings();
-    settings.registry.min_protected = 31;
-    let looma = TestServer::start_with(store, settings).await;
-    register_many(&looma, "x", 30, &json!({"ttl_seconds": 5})).await;
-    looma.live(5).await;
-    assert_eq!(count(&looma, "health_status=critical").await, 30);
-    looma.stop().await;
-}
-
-/// Two replicas on one database: a service that one of them hears of is not ended by the other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_heartbeat_to_one_replica_counts_for_all() {
-    let Some(store) = Store::postgres().await else { return };
-    let settings = store.settings();
-    let one = TestServer::start(store.clone()).await;
-    let two = TestServer::start_with(store, settings).await;
-    register(&one, &service("a", "x")).await;
-    two.run_task("feed.follow").await;
-    for second in 0..40 {
-        if second % 5 == 0 {
-            beat(&one, "a").await;
-        }
-        one.live(1).await;
-        two.live(1).await;
-    }
-    two.run_task("feed.follow").await;
-    assert_eq!(state(&read(&two, "a").await), ("active", "healthy"));
-    assert_eq!(one.app().registry.counts().expired + two.app().registry.counts().expired, 0);
-    for _ in 0..32 {
-        one.live(1).await;
-        two.live(1).await;
-    }
-    two.run_task("feed.follow").await;
-    assert_eq!(state(&read(&two, "a").await), ("failed", "critical"));
-    assert_eq!(
-        one.app().registry.counts().expired + two.app().registry.counts().expired,
-        1,
-        "one of them told it, once"
-    );
-    one.stop().await;
-    two.stop().await;
 }

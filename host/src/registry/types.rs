@@ -1,6 +1,6 @@
 //! What services and nodes have in common: health, maintenance, tags, and the rules for what may be sent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -68,6 +68,26 @@ pub struct Counts {
     pub expired: u64,
     /// Whether expiry of services is held back.
     pub protected: bool,
+}
+
+impl Counts {
+    /// The Prometheus text format, version 0.0.4.
+    pub fn render(&self, out: &mut String) {
+        let Self { services, nodes, heartbeats, expired, protected } = self;
+        for (name, of, counts) in [("looma_services", "Services", services), ("looma_nodes", "Nodes", nodes)] {
+            let _ = writeln!(out, "# HELP {name} {of} that are registered.\n# TYPE {name} gauge");
+            for ((health, status), count) in counts {
+                let _ = writeln!(out, "{name}{{health_status=\"{health}\",status=\"{status}\"}} {count}");
+            }
+        }
+        for (name, kind, help, value) in [
+            ("looma_heartbeats_total", "counter", "Heartbeats of services and nodes.", *heartbeats),
+            ("looma_expired_total", "counter", "Leases that ran out.", *expired),
+            ("looma_protection_active", "gauge", "Whether expiry of services is held back.", u64::from(*protected)),
+        ] {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        }
+    }
 }
 
 /// A JSON object.

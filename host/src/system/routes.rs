@@ -94,6 +94,7 @@ async fn metrics(State(app): State<App>, request: Request) -> ApiResult<Response
     for task in app.tasks.list() {
         let _ = writeln!(out, "looma_task_runs_total{{task=\"{}\"}} {}", task.name, task.runs);
     }
+    app.registry.counts().render(&mut out);
     let samples = app.metrics.counts();
     for (name, kind, help, value) in [
         ("looma_series", "gauge", "Series that are known.", samples.series),
