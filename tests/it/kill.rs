@@ -117,7 +117,7 @@ async fn write(admin: &Client, lane: usize, name: &str, n: i64, acknowledged: &M
             let alerts = admin.try_get("/alerts?status=firing&limit=1000").await?.expect(200);
             let seen = alerts["items"].as_array().unwrap().iter().map(|alert| alert["id"].as_str().unwrap().to_owned());
             let alerts = &mut acknowledged.lock().unwrap().alerts;
-            seen.for_each(|id| drop(alerts.insert(id)));
+            alerts.extend(seen);
         }
     }
     Some(())

@@ -7,6 +7,7 @@ mod agent;
 mod alerts;
 mod audit;
 mod auth;
+mod bad_input;
 mod channels;
 mod client;
 mod discovery;

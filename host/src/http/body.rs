@@ -12,6 +12,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tower_http::timeout::TimeoutError;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult, Faults};
@@ -92,8 +93,14 @@ async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> ApiResult<By
     }
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
         413 => ApiError::TooLarge("the body is larger than this path takes".to_owned()),
+        _ if is_timeout(&rejection) => ApiError::Timeout,
         _ => ApiError::Malformed(Faults::one("", format!("could not read the body: {}", rejection.body_text()))),
     })
+}
+
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.is::<TimeoutError>())
 }
 
 /// Reads JSON, and answers 400 with line and column where it is not.

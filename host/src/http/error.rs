@@ -111,6 +111,8 @@ pub enum ApiError {
     NotFound(String),
     /// 405.
     MethodNotAllowed,
+    /// 408: the body did not arrive in time.
+    Timeout,
     /// 409.
     Conflict(String),
     /// 412: `If-Match` named another version.
@@ -182,6 +184,7 @@ impl IntoResponse for ApiError {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method".to_owned(), Vec::new())
             }
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned(), Vec::new()),
             Self::Conflict(why) => (StatusCode::CONFLICT, why, Vec::new()),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "it has changed since you read it".to_owned(), Vec::new())

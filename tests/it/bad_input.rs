@@ -1,0 +1,110 @@
+//! Wrong input, whatever the path: a problem that names every fault and its place, and nothing stored by half.
+
+use looma_tests::{Store, TestServer, both_databases};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+async fn count(looma: &TestServer, path: &str) -> usize {
+    looma.admin().await.get(path).await.expect(200)["items"].as_array().unwrap().len()
+}
+
+both_databases! {
+    /// Names of 10,000 characters, control characters, wrong types, unknown fields: each is told at its place.
+    async fn every_fault_is_told(looma: TestServer) {
+        let long = "x".repeat(10_000);
+        let wrong = json!({"service_id": long, "service_name": "a\u{0}b", "service_type": "", "service_url": "gopher://x",
+            "weight": -1, "ttl_seconds": 86_401, "tags": {"a b": "c"}});
+        let refused = looma.admin().await.post("/services", &wrong).await;
+        let mut pointers = refused.pointers();
+        pointers.sort_unstable();
+        pointers.dedup();
+        assert_eq!(
+            pointers,
+            ["/service_id", "/service_name", "/service_type", "/service_url", "/tags/a b", "/ttl_seconds", "/weight"],
+        );
+        refused.expect(422);
+        let types = json!({"service_id": 7, "service_name": [], "weight": "heavy", "colour": "red"});
+        let refused = looma.admin().await.post("/services", &types).await;
+        let mut pointers = refused.pointers();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/colour", "/service_id", "/service_name", "/service_type", "/service_url", "/weight"]);
+        refused.expect(422);
+        assert_eq!(count(looma, "/services").await, 0);
+    }
+
+    /// What is no JSON is malformed; a name twice, and a number that no double holds, are refused as well.
+    async fn broken_json_is_refused(looma: TestServer) {
+        let admin = looma.admin().await;
+        for (body, status) in [
+            ("{\"service_id\": \"a\"", 400),
+            ("", 400),
+            ("[1, 2", 400),
+            ("{\"service_id\": NaN}", 400),
+            ("{\"name\": \"a\", \"name\": \"b\", \"notifier\": \"log\", \"config\": {}}", 422),
+            ("\"text\"", 422),
+            ("null", 422),
+        ] {
+            let path = if body.contains("notifier") { "/channels" } else { "/services" };
+            let refused = admin.post_bytes(path, "application/json", body).await;
+            assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{body}");
+            refused.expect(status);
+        }
+        let rule = "{\"rule_name\": \"a\", \"metric_name\": \"m\", \"threshold_value\": 1e999, \"severity\": \"info\"}";
+        assert_eq!(admin.post_bytes("/alert-rules", "application/json", rule).await.status, 400);
+        assert_eq!(count(looma, "/alert-rules").await + count(looma, "/channels").await, 0);
+    }
+
+    /// A body over the limit is 413, whatever it holds.
+    async fn large_bodies_are_refused(looma: TestServer) {
+        let body = json!({"service_id": "a", "config": {"x": "y".repeat(5 << 20)}});
+        looma.admin().await.post("/services", &body).await.expect(413);
+    }
+
+    /// Limits, cursors, filters and sort fields that make no sense are told at their names.
+    async fn wrong_queries_are_refused(looma: TestServer) {
+        for path in ["/services?limit=0", "/services?limit=1001", "/services?after=nonsense", "/services?sort=colour"] {
+            let refused = looma.admin().await.get(path).await;
+            assert_eq!(refused.pointers().len(), 1, "{path}: {}", refused.json);
+            refused.expect(422);
+        }
+        looma.admin().await.get("/services?colour=red").await.expect(422);
+    }
+}
+
+/// A body that does not arrive in time is given up, and the server goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_bodies_are_given_up() {
+    let store = Store::sqlite();
+    let mut settings = store.settings();
+    settings.server.request_timeout_seconds = 1;
+    let looma = TestServer::start_with(store, settings).await;
+    let token = looma.admin().await.token().unwrap().to_owned();
+    let mut stream = TcpStream::connect(looma.running.address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/services HTTP/1.1\r\nhost: looma\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"service_id\""
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["status"], 408);
+    looma.anonymous().get("/healthz").await.expect(200);
+    looma.stop().await;
+}
+
+/// The document and the page that shows it come out of the binary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_is_shown() {
+    let looma = TestServer::start(Store::sqlite()).await;
+    let document = looma.anonymous().get("/api/openapi.json").await.expect(200);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let page = looma.anonymous().get("/api/docs/").await;
+    assert!(String::from_utf8_lossy(&page.bytes).contains("swagger-ui"), "{page:?}");
+    assert_eq!(page.status, 200);
+    looma.stop().await;
+}
