@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 /// Endpoints that one configuration may name in all.
 const MOST: u64 = 262_144;
-/// Endpoints of one page.
-const PAGE: u64 = 4_096;
+/// Connections that the host makes at once, and the milliseconds that one page may take of a call's time.
+const AT_ONCE: u64 = 512;
+const PAGE_MS: u32 = 2_500;
 const DEFAULT_TIMEOUT_MS: u32 = 500;
 
 /// The configuration.
@@ -51,8 +52,8 @@ impl Plugin for PortScan {
         if all > MOST {
             faults.push(problem("", format!("{all} endpoints are too many, at most {MOST} are looked at")));
         }
-        if config.timeout_ms.is_some_and(|ms| !(10..=5_000).contains(&ms)) {
-            faults.push(problem("/timeout_ms", "must be 10 to 5000"));
+        if config.timeout_ms.is_some_and(|ms| !(10..=PAGE_MS).contains(&ms)) {
+            faults.push(problem("/timeout_ms", "must be 10 to 2500"));
         }
         faults
     }
@@ -65,11 +66,12 @@ impl Strategy for PortScan {
         let (hosts, ports) = (Hosts::parse(&config.hosts, &mut faults), Ports::parse(&config.ports, &mut faults));
         let all = hosts.count() * ports.count();
         let from = cursor.map_or(Ok(0), str::parse::<u64>).map_err(|_| permanent("the cursor is not one of ours"))?;
-        let to = all.min(from.saturating_add(PAGE));
+        let timeout_ms = config.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
+        let to = all.min(from.saturating_add(page(timeout_ms)));
         let endpoint =
             |i: u64| Some(Endpoint { host: hosts.at(i / ports.count())?, port: ports.at(i % ports.count())? });
         let endpoints: Vec<Endpoint> = (from..to).filter_map(endpoint).collect();
-        let answers = net::connect_all(&endpoints, config.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
+        let answers = net::connect_all(&endpoints, timeout_ms);
         if let Some(why) = refusal(&answers) {
             return Err(permanent(why));
         }
@@ -82,13 +84,17 @@ impl Strategy for PortScan {
 
 looma_plugin_sdk::strategy!(PortScan);
 
-/// A page of which every endpoint was denied is a fault of the grants, not an empty network.
+/// Endpoints of a page: as many as can be looked at in its time when none of them answers.
+fn page(timeout_ms: u32) -> u64 {
+    AT_ONCE * u64::from((PAGE_MS / timeout_ms.max(1)).clamp(1, 8))
+}
+
+/// An endpoint that was not looked at fails the page: a service that may well be there must not look as if it was gone.
 fn refusal(answers: &[Result<u32, NetError>]) -> Option<&str> {
-    let denied = |answer: &Result<u32, NetError>| matches!(answer, Err(NetError::Denied(_)));
-    match answers.first() {
-        Some(Err(NetError::Denied(why))) if answers.iter().all(denied) => Some(why),
+    answers.iter().find_map(|answer| match answer {
+        Err(NetError::Denied(why)) => Some(why.as_str()),
         _ => None,
-    }
+    })
 }
 
 fn target(config: &Config, Endpoint { host, port }: &Endpoint, micros: u32) -> Target {
@@ -125,10 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_denied_as_a_whole_is_a_fault() {
-        let denied = || Err(NetError::Denied("no".to_owned()));
-        assert_eq!(refusal(&[denied(), denied()]), Some("no"));
-        assert_eq!(refusal(&[denied(), Ok(3)]), None);
-        assert_eq!(refusal(&[]), None);
+    fn an_endpoint_that_was_not_looked_at_fails_the_page() {
+        assert_eq!(refusal(&[Ok(3), Err(NetError::Denied("no".to_owned()))]), Some("no"));
+        assert_eq!(refusal(&[Ok(3), Err(NetError::Refused), Err(NetError::Timeout)]), None);
+    }
+
+    #[test]
+    fn a_page_fits_into_its_time() {
+        for timeout_ms in [10, 500, 2_500] {
+            assert!(page(timeout_ms) / AT_ONCE * u64::from(timeout_ms) <= u64::from(PAGE_MS));
+        }
     }
 }

@@ -160,3 +160,31 @@ async fn everything_outlives_a_restart() {
     assert_eq!(back["digest"], first["digest"]);
     looma.stop().await;
 }
+
+/// What one replica takes serves on the other; what is switched off, granted or rolled back there is so here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_follow_each_other() {
+    let Some(store) = looma_tests::Store::postgres().await else { return };
+    let one = TestServer::start(store.clone()).await;
+    let other = TestServer::start(store).await;
+    let first = upload(one.admin().await, component("threshold")).await.expect(201);
+    let serves = async |digest: &Value| {
+        other.run_task("feed.follow").await;
+        let plugin = other.admin().await.get("/plugins/threshold").await;
+        (plugin.json["digest"] == *digest).then_some(plugin.json)
+    };
+    looma_tests::eventually("plugin on the other replica", async || serves(&first["digest"]).await).await;
+    assert_eq!(judge(other.admin().await).await["plugin"]["digest"], first["digest"]);
+    one.advance(std::time::Duration::from_secs(1));
+    let second = upload(one.admin().await, renewed(component("threshold"), "second")).await.expect(201);
+    let plugin = looma_tests::eventually("second version", async || serves(&second["digest"]).await).await;
+    assert_eq!(plugin["previous"][0]["digest"], first["digest"]);
+    one.admin().await.post("/plugins/threshold/disable", &json!({})).await.expect(200);
+    other.run_task("feed.follow").await;
+    assert_eq!(other.admin().await.get("/plugins/threshold").await.expect(200)["state"], "disabled");
+    one.admin().await.delete("/plugins/threshold").await.expect(204);
+    other.run_task("feed.follow").await;
+    other.admin().await.get("/plugins/threshold").await.expect(404);
+    other.stop().await;
+    one.stop().await;
+}

@@ -65,10 +65,11 @@ async fn connect(
     deadline: Instant,
 ) -> Result<u32, NetError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(NetError::Timeout);
+    if left < timeout {
+        // Not looking is another answer than looking and finding nothing.
+        return Err(NetError::Denied("the time of the call is up".to_owned()));
     }
-    let within = timeout.min(left);
+    let within = timeout;
     let Endpoint { host, port } = endpoint;
     let addresses = address::resolve(&host, port, within).await.map_err(NetError::Unreachable)?;
     let Some(address) = addresses.into_iter().find(|address| grants.covers(address.ip(), port)) else {
@@ -78,7 +79,15 @@ async fn connect(
     match tokio::time::timeout(within, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX)),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Err(NetError::Refused),
+        Ok(Err(error)) if is_own(&error) => Err(NetError::Denied(format!("this host could not look: {error}"))),
         Ok(Err(error)) => Err(NetError::Unreachable(error.to_string())),
         Err(_) => Err(NetError::Timeout),
     }
+}
+
+/// Whether a connection failed for want of something on this side.
+fn is_own(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let own = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    own.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
