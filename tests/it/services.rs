@@ -13,7 +13,8 @@ fn service(id: &str, name: &str) -> Value {
 
 #[expect(clippy::needless_pass_by_value, reason = "so it reads well where it is called")]
 fn with(mut service: Value, fields: Value) -> Value {
-    service.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let Value::Object(fields) = fields else { panic!("fields are an object: {fields}") };
+    service.as_object_mut().unwrap().extend(fields);
     service
 }
 
