@@ -32,6 +32,9 @@ struct Shared {
     clock: Clock,
     stop: CancellationToken,
     tracker: TaskTracker,
+    /// What others write through ends after them.
+    drained: CancellationToken,
+    last: TaskTracker,
     periodic: Mutex<BTreeMap<&'static str, Arc<Periodic>>>,
     lasting: Mutex<BTreeMap<&'static str, Timestamp>>,
     broken: watch::Sender<Option<&'static str>>,
@@ -70,6 +73,8 @@ impl Tasks {
             clock,
             stop: CancellationToken::new(),
             tracker: TaskTracker::new(),
+            drained: CancellationToken::new(),
+            last: TaskTracker::new(),
             periodic: Mutex::default(),
             lasting: Mutex::default(),
             broken: watch::Sender::new(None),
@@ -112,6 +117,30 @@ impl Tasks {
         });
     }
 
+    /// As `spawn`, for what others write through: it goes on until every other task and every request has ended.
+    pub fn spawn_last(&self, name: &'static str, lasting: impl Future<Output = ()> + Send + 'static) {
+        self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner).insert(name, self.0.clock.now());
+        let tasks = self.clone();
+        self.supervise_in(&self.0.last, name, async move {
+            tokio::select! {
+                () = lasting => if !tasks.0.stop.is_cancelled() {
+                    tracing::error!(task = name, "task {name} ended by itself");
+                    tasks.0.broken.send_replace(Some(name));
+                },
+                () = tasks.0.drained.cancelled() => {}
+            }
+        });
+    }
+
+    /// Runs `once` when every other task and every request has ended.
+    pub fn at_the_end(&self, name: &'static str, once: impl Future<Output = ()> + Send + 'static) {
+        let tasks = self.clone();
+        self.supervise_in(&self.0.last, name, async move {
+            tasks.0.drained.cancelled().await;
+            once.await;
+        });
+    }
+
     /// Runs `once` beside everything else; shutdown waits for it.
     pub fn detach(&self, name: &'static str, once: impl Future<Output = ()> + Send + 'static) {
         self.supervise(name, once);
@@ -141,10 +170,14 @@ impl Tasks {
         *task.last.lock().unwrap_or_else(PoisonError::into_inner) = (Some(at), Some(took), error);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     fn supervise(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.supervise_in(&self.0.tracker, name, task);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    fn supervise_in(&self, tracker: &TaskTracker, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let tasks = self.clone();
-        self.0.tracker.spawn(async move {
+        tracker.spawn(async move {
             if std::panic::AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "task {name} panicked");
                 tasks.0.broken.send_replace(Some(name));
@@ -191,11 +224,14 @@ impl Tasks {
     pub fn stop(&self) {
         self.0.stop.cancel();
         self.0.tracker.close();
+        self.0.last.close();
     }
 
     /// Waits for all of them; second stage is not to wait any longer.
     pub async fn finished(&self) {
         self.0.tracker.wait().await;
+        self.0.drained.cancel();
+        self.0.last.wait().await;
     }
 }
 

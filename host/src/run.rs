@@ -9,7 +9,7 @@ use crate::{
     alerts::{self, Alerts},
     app::App,
     clock::Clock,
-    db::Db,
+    db::{Db, DbUrl},
     discovery::{self, Discovery},
     feed::{self, Feed},
     http::{auth::Auth, idempotency, request::Counts, router, serve},
@@ -44,12 +44,18 @@ pub struct Running {
     pub app: App,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What keeps others from the same file of SQLite.
+    _claim: Option<files::Claim>,
 }
 
 /// Starts a server; it serves when this returns.
 pub async fn start(start: Start) -> anyhow::Result<Running> {
     let Start { settings, clock, admin_password } = start;
     files::make_private_folder(&settings.server.data)?;
+    let claim = match settings.database_url()? {
+        DbUrl::Sqlite(_) => Some(files::claim(&settings.server.data)?),
+        DbUrl::Postgres(_) => None,
+    };
     let app = open(settings, clock).await?;
     load(&app).await?;
     let file = app.settings.server.data.join("admin-password");
@@ -65,7 +71,7 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
     let address = listener.local_addr()?;
     serve::serve(&app.tasks, router::router(app.clone()), listener);
-    Ok(Running { app, address })
+    Ok(Running { app, address, _claim: claim })
 }
 
 async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {

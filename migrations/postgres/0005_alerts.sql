@@ -122,6 +122,7 @@ CREATE TABLE notification_members (
     alert_id TEXT    NOT NULL,
     status   TEXT    NOT NULL CHECK (status IN ('firing', 'resolved')),
     told     BOOLEAN NOT NULL, -- whether the channels know that it fires
+    changed  BOOLEAN NOT NULL, -- since they were told
     quiet    BOOLEAN NOT NULL, -- acknowledged: not repeated
     alert    JSONB    NOT NULL,
     PRIMARY KEY (group_id, alert_id)

@@ -122,6 +122,7 @@ CREATE TABLE notification_members (
     alert_id TEXT    NOT NULL,
     status   TEXT    NOT NULL CHECK (status IN ('firing', 'resolved')),
     told     INTEGER NOT NULL CHECK (told IN (0, 1)), -- whether the channels know that it fires
+    changed  INTEGER NOT NULL CHECK (changed IN (0, 1)), -- since they were told
     quiet    INTEGER NOT NULL CHECK (quiet IN (0, 1)), -- acknowledged: not repeated
     alert    TEXT    NOT NULL CHECK (json_valid(alert)),
     PRIMARY KEY (group_id, alert_id)

@@ -21,6 +21,7 @@ mod nodes;
 mod notifications;
 mod plugins;
 mod readme;
+mod replicas;
 mod serve;
 mod services;
 mod sources;

@@ -51,3 +51,14 @@ fn help_says_what_there_is() {
         assert!(text.contains(flag), "{text}");
     }
 }
+
+/// Two servers never share a file of SQLite: the second says so, and does no harm.
+#[tokio::test]
+async fn a_second_server_on_the_same_data_is_refused() {
+    let store = Store::sqlite();
+    let first = Process::start(binary(), &["serve"], &store);
+    let second = looma(&["serve", "--listen", "127.0.0.1:0", "--data", store.dir().to_str().unwrap()]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another server runs on the data in"), "{second:?}");
+    first.admin().await.get("/auth/me").await.expect(200);
+}

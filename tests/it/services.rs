@@ -11,7 +11,6 @@ fn service(id: &str, name: &str) -> Value {
     json!({"service_id": id, "service_name": name, "service_type": "ai-service", "service_url": "http://10.0.0.7:8002"})
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "so it reads well where it is called")]
 fn with(mut service: Value, fields: Value) -> Value {
     let Value::Object(fields) = fields else { panic!("fields are an object: {fields}") };
     service.as_object_mut().unwrap().extend(fields);

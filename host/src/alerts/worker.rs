@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 
 use super::{
     evaluation::{self, Recollection},
@@ -39,13 +39,22 @@ const WRITE_HEALTH: Duration = Duration::from_secs(60);
 const KEEP_STATES: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What the evaluation on this replica remembers from one run to the next.
-#[derive(Default)]
 pub struct Schedule {
     /// Until when the lease is held, by `Clock::uptime`.
     held_until: Option<Duration>,
     rules: HashMap<RuleId, Beat>,
-    running: FuturesUnordered<BoxFuture<'static, (RuleId, Beat)>>,
+    /// Rules that are evaluated now, each as a task of its own: what one holds of the database, nobody waits for who should
+    /// be moving it on.
     under_way: HashSet<RuleId>,
+    tell: mpsc::UnboundedSender<(RuleId, Beat)>,
+    done: mpsc::UnboundedReceiver<(RuleId, Beat)>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        let (tell, done) = mpsc::unbounded_channel();
+        Self { held_until: None, rules: HashMap::new(), under_way: HashSet::new(), tell, done }
+    }
 }
 
 /// One rule's own.
@@ -66,6 +75,9 @@ pub(super) async fn evaluate(app: &App) -> anyhow::Result<()> {
     if !hold_lease(app, schedule).await? {
         return Ok(());
     }
+    while let Ok(done) = schedule.done.try_recv() {
+        schedule.end(done);
+    }
     end_orphans(app).await?;
     let rules = app.alerts.rules();
     let there: HashSet<&RuleId> = rules.iter().map(|rule| &rule.rule_id).collect();
@@ -76,17 +88,16 @@ pub(super) async fn evaluate(app: &App) -> anyhow::Result<()> {
     let wait = app.clock.sleep(WAIT);
     tokio::pin!(wait);
     loop {
-        while schedule.running.len() < AT_ONCE {
+        while schedule.under_way.len() < AT_ONCE {
             let Some(rule) = due.pop() else { break };
             schedule.begin(app, rule, now);
         }
-        if schedule.running.is_empty() {
+        if schedule.under_way.is_empty() {
             return Ok(());
         }
         tokio::select! {
-            done = schedule.running.next() => if let Some((id, beat)) = done {
-                schedule.under_way.remove(&id);
-                schedule.rules.insert(id, beat);
+            done = schedule.done.recv() => if let Some(done) = done {
+                schedule.end(done);
             },
             () = &mut wait => return Ok(()),
         }
@@ -129,14 +140,17 @@ impl Schedule {
         }
         beat.slot = Some(slot(&rule, now));
         self.under_way.insert(rule.rule_id.clone());
-        let app = app.clone();
-        self.running.push(
-            async move {
-                evaluate_one(&app, &rule, &mut beat).await;
-                (rule.rule_id.clone(), beat)
-            }
-            .boxed(),
-        );
+        let (own, tell) = (app.clone(), self.tell.clone());
+        app.tasks.detach("alerts.rule", async move {
+            evaluate_one(&own, &rule, &mut beat).await;
+            // Nobody listens when the lease was lost meanwhile.
+            let _ = tell.send((rule.rule_id.clone(), beat));
+        });
+    }
+
+    fn end(&mut self, (id, beat): (RuleId, Beat)) {
+        self.under_way.remove(&id);
+        self.rules.insert(id, beat);
     }
 }
 

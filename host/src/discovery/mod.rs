@@ -71,6 +71,11 @@ impl Discovery {
         let by_name = || sources.values().find(|source| source.name == id_or_name);
         sources.get(id_or_name).or_else(by_name).cloned()
     }
+
+    /// A source by its name alone.
+    fn find_named(&self, name: &str) -> Option<Arc<Source>> {
+        self.all().into_iter().find(|source| source.name == name)
+    }
 }
 
 fn in_use(plugins: &Plugins, source: &Source) {

@@ -112,6 +112,7 @@ async fn patch_source(
 
 async fn store(app: &App, who: &Caller, before: &Source, body: SourceBody) -> ApiResult<Json<Source>> {
     check(app, who, &body).await?;
+    let _turn = app.discovery.running.lock().await;
     let mut tx = app.db.write().await?;
     let stored = queries::find(&mut tx, before.source_id.as_str()).await?.or_not_found("discovery source")?;
     let last = (stored.last_run_at, stored.last_outcome.clone());
@@ -126,7 +127,7 @@ async fn store(app: &App, who: &Caller, before: &Source, body: SourceBody) -> Ap
     changes.put(SOURCES, after.source_id.0.clone(), Some(&stored), &after);
     app.feed.commit(tx, changes).await?;
     if stored.name != after.name {
-        take_away(app, &stored.name).await?;
+        worker::take_away(app, &stored.name).await?;
     }
     Ok(Json(after))
 }
@@ -136,22 +137,15 @@ async fn store(app: &App, who: &Caller, before: &Source, body: SourceBody) -> Ap
 async fn delete_source(who: ServicesWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<StatusCode> {
     who.must_be_unbound()?;
     let source = app.discovery.find(&id).or_not_found("discovery source")?;
+    // A run that is under way ends first: it must not register under a name that is gone.
+    let _turn = app.discovery.running.lock().await;
     let mut tx = app.db.write().await?;
     queries::delete(&mut tx, &source.source_id).await?;
     let mut changes = Changes::by(who.actor());
     changes.delete(SOURCES, source.source_id.0.clone(), &*source);
     app.feed.commit(tx, changes).await?;
-    take_away(&app, &source.name).await?;
+    worker::take_away(&app, &source.name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes away everything that the source of this name has found.
-async fn take_away(app: &App, name: &str) -> ApiResult<()> {
-    for service in app.registry.found_by(name) {
-        let taken = app.registry.deregister_found(name, &service.service_id).await;
-        taken.map_err(|error| ApiError::Internal(error.into()))?;
-    }
-    Ok(())
 }
 
 /// Runs a discovery source now, and answers with what came of it.

@@ -32,7 +32,8 @@ const LEASE: Duration = Duration::from_secs(60);
 pub(super) async fn run_due(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
     let due: Vec<_> = app.discovery.all().into_iter().filter(|source| source.is_due(now)).collect();
-    if due.is_empty() {
+    let orphaned = app.registry.sources().iter().any(|name| app.discovery.find_named(name).is_none());
+    if due.is_empty() && !orphaned {
         return Ok(());
     }
     let mut tx = app.db.write().await?;
@@ -40,8 +41,30 @@ pub(super) async fn run_due(app: &App) -> anyhow::Result<()> {
     tx.commit().await?;
     if ours {
         for source in due {
-            run(app, &source).await?;
+            if app.discovery.find(source.source_id.as_str()).is_some() {
+                run(app, &source).await?;
+            }
         }
+        take_orphans(app).await?;
+    }
+    Ok(())
+}
+
+/// Takes away what sources had found that are there no more, in case a deletion was cut short.
+async fn take_orphans(app: &App) -> anyhow::Result<()> {
+    let _turn = app.discovery.running.lock().await;
+    for name in app.registry.sources() {
+        if app.discovery.find_named(&name).is_none() {
+            take_away(app, &name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away everything that the source of this name has found.
+pub(super) async fn take_away(app: &App, name: &str) -> anyhow::Result<()> {
+    for service in app.registry.found_by(name) {
+        app.registry.deregister_found(name, &service.service_id).await?;
     }
     Ok(())
 }
@@ -49,6 +72,10 @@ pub(super) async fn run_due(app: &App) -> anyhow::Result<()> {
 /// Runs one source now and records what came of it. Runs never overlap on a replica.
 pub(super) async fn run(app: &App, source: &Source) -> anyhow::Result<Outcome> {
     let _turn = app.discovery.running.lock().await;
+    let Some(source) = app.discovery.find(source.source_id.as_str()) else {
+        bail!("the source {:?} was deleted before its turn came", source.name);
+    };
+    let source = &*source;
     let outcome = match meet(app, source).await {
         Ok(outcome) => outcome,
         Err(error) => {

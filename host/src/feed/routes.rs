@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    extract::{FromRef, Query, State},
+    extract::{FromRef, State},
     http::HeaderMap,
     response::{
         IntoResponse, Response, Sse,
@@ -15,17 +15,21 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Change, Feed};
+use super::{Change, Feed, worker};
 use crate::{
     http::{
         auth::{Auth, Caller},
         error::{ApiError, ApiResult, Faults},
+        page::Params,
     },
     ids::Revision,
+    lifecycle::Tasks,
 };
 
 /// How many changes are read for a watcher at a time.
 const PAGE: usize = 256;
+/// How often an idle watcher's right to watch is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The routes of the feed.
 pub fn routes<S>() -> OpenApiRouter<S>
@@ -33,6 +37,7 @@ where
     S: Clone + Send + Sync + 'static,
     Feed: FromRef<S>,
     Auth: FromRef<S>,
+    Tasks: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(watch))
 }
@@ -52,18 +57,21 @@ struct WatchQuery {
 async fn watch(
     caller: Caller,
     State(feed): State<Feed>,
-    Query(query): Query<WatchQuery>,
+    State(auth): State<Auth>,
+    State(tasks): State<Tasks>,
+    Params(query): Params<WatchQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let topics = allowed_topics(&feed, &caller, query.topics.as_deref())?;
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let head = feed.head();
     let from = resumed.or(query.from).map_or(head, Revision);
-    if from.0 < 0 || from > head {
-        return Err(Faults::one("/from", format!("there are revisions 0 to {head}")).into());
+    if from.0 < 0 {
+        return Err(Faults::one("/from", "must not be negative").into());
     }
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(events(feed, topics, from)).keep_alive(keep_alive).into_response())
+    let watching = Watching::new(feed, auth, tasks, Watcher { caller, topics }, from).await;
+    Ok(Sse::new(events(watching)).keep_alive(keep_alive).into_response())
 }
 
 fn allowed_topics(feed: &Feed, caller: &Caller, asked: Option<&str>) -> ApiResult<Vec<&'static str>> {
@@ -87,36 +95,85 @@ fn allowed_topics(feed: &Feed, caller: &Caller, asked: Option<&str>) -> ApiResul
     Ok(topics)
 }
 
+/// Who watches what.
+struct Watcher {
+    caller: Caller,
+    topics: Vec<&'static str>,
+}
+
 struct Watching {
     feed: Feed,
-    topics: Vec<&'static str>,
+    auth: Auth,
+    tasks: Tasks,
+    watcher: Watcher,
     seen: Revision,
     head: tokio::sync::watch::Receiver<Revision>,
     ready: std::vec::IntoIter<Event>,
 }
 
+impl Watching {
+    async fn new(feed: Feed, auth: Auth, tasks: Tasks, watcher: Watcher, seen: Revision) -> Self {
+        let head = feed.subscribe();
+        let mut watching = Self { feed, auth, tasks, watcher, seen, head, ready: Vec::new().into_iter() };
+        if seen > watching.feed.head() {
+            // Another replica may be ahead of this one. If none is, the revision is of a database that is no more.
+            if let Err(error) = worker::follow(&watching.feed).await {
+                tracing::warn!(error = format!("{error:#}"), "could not follow the feed for a watcher");
+            }
+            if seen > watching.feed.head() {
+                watching.resync();
+            }
+        }
+        watching
+    }
+
+    fn resync(&mut self) {
+        self.seen = self.feed.head();
+        let resync = Event::default().id(self.seen.to_string()).event("resync").data("{}");
+        self.ready = vec![resync].into_iter();
+    }
+
+    /// Whether the watcher may still see what it watches: a right that is taken away ends the watch.
+    fn may_go_on(&mut self) -> bool {
+        let Watcher { caller, topics } = &mut self.watcher;
+        let scope = |name: &&str| self.feed.topics().find(|topic| topic.name == *name).and_then(|topic| topic.scope);
+        self.auth.renew(caller) && topics.iter().filter_map(scope).all(|scope| caller.may(scope))
+    }
+
+    /// Waits for a change after `seen`; `None` when the watch is to end.
+    async fn changed(&mut self) -> Option<()> {
+        loop {
+            let seen = self.seen;
+            let waited = tokio::select! {
+                () = self.tasks.stopping() => return None,
+                // The sender lives as long as the feed.
+                waited = tokio::time::timeout(LOOK_AGAIN, self.head.wait_for(|head| *head > seen)) => waited.is_ok(),
+            };
+            if !self.may_go_on() {
+                return None;
+            }
+            if waited {
+                return Some(());
+            }
+        }
+    }
+}
+
 /// Reads on from `seen` for as long as the watcher takes what it gets: nothing is queued for a slow one.
-fn events(feed: Feed, topics: Vec<&'static str>, seen: Revision) -> impl Stream<Item = Result<Event, Infallible>> {
-    let head = feed.subscribe();
-    let watching = Watching { feed, topics, seen, head, ready: Vec::new().into_iter() };
+fn events(watching: Watching) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold(watching, |mut w| async move {
         loop {
             if let Some(event) = w.ready.next() {
                 return Some((Ok(event), w));
             }
-            // The sender lives as long as the feed that `w` holds.
-            w.head.wait_for(|head| *head > w.seen).await.ok()?;
+            w.changed().await?;
             match w.feed.after(w.seen, PAGE).await {
                 Ok(Some(page)) => {
                     w.seen = page.last().map_or(w.seen, |last| last.revision);
-                    let shown = page.iter().filter(|change| w.topics.contains(&change.topic.as_str()));
+                    let shown = page.iter().filter(|change| w.watcher.topics.contains(&change.topic.as_str()));
                     w.ready = shown.map(|change| event(change)).collect::<Vec<_>>().into_iter();
                 }
-                Ok(None) => {
-                    w.seen = w.feed.head();
-                    let resync = Event::default().id(w.seen.to_string()).event("resync").data("{}");
-                    w.ready = vec![resync].into_iter();
-                }
+                Ok(None) => w.resync(),
                 Err(error) => {
                     // The watcher resumes with the last id it got.
                     tracing::warn!(%error, "could not read the feed for a watcher");

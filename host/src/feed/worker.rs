@@ -15,12 +15,16 @@ const PAGE: i64 = 1000;
 /// Applies what other replicas have committed since. On one replica there is never anything to do.
 pub async fn follow(feed: &Feed) -> anyhow::Result<()> {
     loop {
-        let mut applied = feed.0.applied.lock().await;
+        // The connection first: writers hold theirs while they wait for the lock.
         let mut reader = feed.0.db.read().await?;
+        let mut applied = feed.0.applied.lock().await;
         let page = queries::after(&mut reader, *applied, PAGE).await?;
         drop(reader);
         if page.is_empty() {
             return Ok(());
+        }
+        if page.first().is_some_and(|first| first.revision.0 != applied.0 + 1) {
+            anyhow::bail!("changes after revision {} are no longer kept: start this replica anew", *applied);
         }
         for change in page {
             *applied = change.revision;

@@ -200,6 +200,26 @@ impl Auth {
         }
     }
 
+    /// Whether what a caller proved itself with is still good, and brings its role up to date: for answers that last.
+    pub fn renew(&self, caller: &mut Caller) -> bool {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let now = self.0.clock.now();
+        let good = match &caller.subject {
+            Subject::Session(id) => known.sessions.get(id).is_some_and(|(_, until)| *until > now),
+            Subject::Token(token) => {
+                let lasts = token.expires_at.is_none_or(|at| at > now);
+                lasts && known.tokens.values().any(|known| known.token_id == token.token_id)
+            }
+        };
+        match known.users.get(&caller.user_id).filter(|user| good && user.active) {
+            Some(user) => {
+                caller.role = user.role;
+                true
+            }
+            None => false,
+        }
+    }
+
     fn read(&self, token: &str) -> Result<Claims, &'static str> {
         let mut validation = Validation::new(Algorithm::HS256);
         // The clock is ours to read, not the library's.

@@ -3,7 +3,10 @@
 //! A good body is read once, straight into its type. Only a body that does not fit is looked at again, against the
 //! schema that the OpenAPI document shows, to find every fault and not just the first.
 
-use std::sync::OnceLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use axum::{
     body::Bytes,
@@ -134,12 +137,25 @@ pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> ApiResult<T> {
 }
 
 fn schema_faults<T: ToSchema>(value: &Value) -> Vec<(String, String)> {
+    let Some(validator) = validator::<T>() else { return Vec::new() };
+    validator.iter_errors(value).take(MOST_FAULTS).flat_map(|error| in_words(&error)).collect()
+}
+
+/// What holds values against the schema of `T`: made once.
+fn validator<T: ToSchema>() -> Option<Arc<jsonschema::Validator>> {
+    static MADE: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>> = Mutex::new(BTreeMap::new());
+    let name = format!("{} {}", T::name(), std::any::type_name::<T>());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(validator) = made.get(&name) {
+        return Some(validator.clone());
+    }
     let mut schema = serde_json::to_value(T::schema()).unwrap_or_default();
     if let (Value::Object(schema), Some(components)) = (&mut schema, COMPONENTS.get()) {
         schema.insert("components".to_owned(), components.clone());
     }
-    let Ok(validator) = jsonschema::validator_for(&schema) else { return Vec::new() };
-    validator.iter_errors(value).take(MOST_FAULTS).flat_map(|error| in_words(&error)).collect()
+    let validator = Arc::new(jsonschema::validator_for(&schema).ok()?);
+    made.insert(name, validator.clone());
+    Some(validator)
 }
 
 /// Where it is and what: a field too many or too few is told at that field, not at the object around it.

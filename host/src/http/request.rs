@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -107,10 +107,12 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
     parts.extensions.insert(id.clone());
     let route = parts.extensions.get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let (method, path, source) = (parts.method.clone(), parts.uri.path().to_owned(), auth::source(&parts));
+    // A read rests on this revision or on a later one; a write names its own.
+    let before = layer.feed.head();
     let mut response = next.run(Request::from_parts(parts, body)).await;
     let took = layer.clock.uptime().saturating_sub(began);
     let status = response.status().as_u16();
-    layer.counts.add(method.as_str(), &route, status, took.as_secs_f64());
+    layer.counts.add(counted(&method), &route, status, took.as_secs_f64());
     let duration_ms = took.as_secs_f64() * 1000.0;
     tracing::debug!(request.id = %id, %method, path, status, duration_ms, %source, "{method} {path} {status}");
     if let Some(Unfinished(problem, cause)) = response.extensions_mut().remove::<Unfinished>() {
@@ -123,9 +125,23 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.entry(REVISION).or_insert_with(|| layer.feed.head().0.into());
+    headers.entry(REVISION).or_insert_with(|| if method.is_safe() { before } else { layer.feed.head() }.0.into());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A method as it is counted: anybody can send any word as one.
+fn counted(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// Puts path and request id into a problem that did not know them.

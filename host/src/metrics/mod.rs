@@ -47,7 +47,7 @@ const LOAD: usize = 2000;
 #[derive(Clone)]
 pub struct Metrics {
     store: Arc<Store>,
-    queue: GroupCommit<Vec<Sample>, writer::Reply>,
+    queue: GroupCommit<writer::Queued, writer::Reply>,
     /// The writer, until `start` spawns it.
     writer: Arc<Mutex<Option<Writer>>>,
     waiting: Arc<writer::Waiting>,
@@ -105,8 +105,8 @@ impl Metrics {
             return Ok(Vec::new());
         }
         let count = samples.len();
-        let _place = self.waiting.take(count)?;
-        let refused = self.queue.submit(samples).await??;
+        let place = self.waiting.take(count)?;
+        let refused = self.queue.submit(writer::Queued { samples, place }).await??;
         self.accepted.fetch_add((count - refused.len()) as u64, Ordering::Relaxed);
         Ok(refused)
     }
@@ -196,7 +196,7 @@ pub async fn load(on: &mut dyn AsConn, own: &Metrics) -> anyhow::Result<()> {
 pub fn start(app: &App) {
     let writer = app.metrics.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(writer) = writer {
-        app.tasks.spawn("metrics.write", writer);
+        app.tasks.spawn_last("metrics.write", writer);
     }
     let store = app.metrics.store.clone();
     app.tasks.every("metrics.follow", Duration::from_secs(1), move || {

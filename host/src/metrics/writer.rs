@@ -64,12 +64,12 @@ pub type Reply = Result<Vec<Refused>, WriteError>;
 pub struct Waiting(AtomicUsize);
 
 /// A place among those that wait.
-pub struct Place<'w>(&'w Waiting, usize);
+pub struct Place(Arc<Waiting>, usize);
 
 impl Waiting {
     /// A place for `count` samples, unless too many wait.
-    pub fn take(&self, count: usize) -> Result<Place<'_>, Overloaded> {
-        let place = Place(self, count);
+    pub fn take(self: &Arc<Self>, count: usize) -> Result<Place, Overloaded> {
+        let place = Place(self.clone(), count);
         if self.0.fetch_add(count, Ordering::Relaxed) + count > MOST_WAITING {
             return Err(Overloaded);
         }
@@ -77,14 +77,23 @@ impl Waiting {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.0.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
+/// The samples of one request, and their place.
+pub struct Queued {
+    pub(super) samples: Vec<Sample>,
+    pub(super) place: Place,
+}
+
 /// Writes what has queued and answers each request, in order.
-pub(super) async fn flush(store: &Store, requests: Vec<Vec<Sample>>) -> Vec<Reply> {
+pub(super) async fn flush(store: &Store, queued: Vec<Queued>) -> Vec<Reply> {
+    // Their places are theirs until they are written, also when whoever sent them has gone.
+    let (requests, _places): (Vec<_>, Vec<_>) =
+        queued.into_iter().map(|Queued { samples, place }| (samples, place)).unzip();
     let mut replies = Vec::with_capacity(requests.len());
     let mut batch: Vec<Vec<Sample>> = Vec::new();
     let mut waiting = 0;

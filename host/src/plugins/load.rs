@@ -80,7 +80,7 @@ impl Staged {
     pub(super) fn serve(self) {
         let PluginRef { name, version, digest } = &self.release.plugin;
         tracing::info!(plugin.name = %name, plugin.version = version, plugin.digest = digest, "plugin {name} serves");
-        self.slot.swap(self.release);
+        self.slot.swap(&self.release);
     }
 }
 

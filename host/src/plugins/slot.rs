@@ -139,9 +139,11 @@ impl Slot {
     }
 
     /// Puts a version in service; the one before is kept.
-    pub(super) fn swap(&self, release: Arc<Release>) {
+    pub(super) fn swap(&self, release: &Release) {
         let mut rest = self.rest();
         rest.forget(&release.plugin.digest);
+        // Grants may have changed while it was compiled.
+        let release = release.regrant(&rest.grants);
         let before = self.current.swap(Some(release));
         rest.swapped_at = None;
         if let Some(before) = before {

@@ -171,6 +171,7 @@ pub struct Problem {
 
 impl From<wit::Problem> for Problem {
     fn from(wit::Problem { pointer, message }: wit::Problem) -> Self {
+        let (pointer, message) = (cut(pointer), cut(message));
         Self { pointer, message }
     }
 }
@@ -273,9 +274,16 @@ impl From<wit::PluginError> for CallError {
     }
 }
 
-/// Keeps a guest's words to a length that logs and tables can take.
-pub(super) fn cut(mut text: String) -> String {
+/// A guest's words as logs and tables can take them: no control characters but line breaks and tabs.
+pub(super) fn plain(text: String) -> String {
+    let wild = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(wild) { text.replace(wild, "\u{fffd}") } else { text }
+}
+
+/// A guest's words, plain and of a length that logs and tables can take.
+pub(super) fn cut(text: String) -> String {
     const MOST: usize = 2_000;
+    let mut text = plain(text);
     if text.len() > MOST {
         let end = (0..=MOST).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(end);

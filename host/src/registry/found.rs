@@ -112,6 +112,13 @@ impl Registry {
         all.map(|held| held.thing.clone()).collect()
     }
 
+    /// The names of the sources that some service has come from.
+    pub fn sources(&self) -> std::collections::BTreeSet<String> {
+        let index = self.core.index();
+        let origins = index.services.iter().filter_map(|(_, held)| held.thing.origin.strip_prefix("source:"));
+        origins.map(str::to_owned).collect()
+    }
+
     /// Whether a service registered itself, so that no source may touch it.
     pub fn is_of_its_own(&self, id: &ServiceId) -> bool {
         self.service(id).is_some_and(|service| service.origin == SELF)

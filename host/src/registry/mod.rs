@@ -374,7 +374,7 @@ pub async fn load(on: &mut dyn AsConn, own: &Registry) -> anyhow::Result<()> {
 pub fn start(app: &App) {
     let writers = std::mem::take(&mut *app.registry.writers.lock().unwrap_or_else(PoisonError::into_inner));
     for (name, writer) in writers {
-        app.tasks.spawn(name, writer);
+        app.tasks.spawn_last(name, writer);
     }
     worker::start(app);
 }

@@ -56,9 +56,8 @@ pub(super) fn start(app: &App) {
         let registry = registry.clone();
         async move { expire(&registry).await }
     });
-    let (registry, tasks) = (app.registry.clone(), app.tasks.clone());
-    app.tasks.detach("registry.last-flush", async move {
-        tasks.stopping().await;
+    let registry = app.registry.clone();
+    app.tasks.at_the_end("registry.last-flush", async move {
         if let Err(error) = flush(&registry.core).await {
             tracing::warn!(error = format!("{error:#}"), "could not write the last heartbeats");
         }
@@ -202,9 +201,11 @@ async fn learn<T: Member>(core: &Core, overdue: &[Overdue<T>]) -> anyhow::Result
 
 /// Marks it, unless the database has heard of it since, by way of another replica or of this one.
 fn ending<T: Member>(index: &Index, Overdue { id, reason }: Overdue<T>) -> Option<Edit<T>> {
-    let known = T::members(index).get(&id)?.lease.stored();
+    let lease = T::members(index).get(&id)?.lease.clone();
+    let (known, beaten) = (lease.stored(), lease.beat());
     Some(Edit::existing(&id, None, move |row: &T, now| {
-        let heard = row.last_beat() > known;
+        // A heartbeat may have come while this waited for its turn.
+        let heard = row.last_beat() > known || lease.beat() > beaten;
         Ok(match row.health() {
             Health::Critical => Verdict::Keep,
             _ if heard => Verdict::Keep,

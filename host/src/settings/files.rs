@@ -1,7 +1,7 @@
 //! The few files that the process keeps beside its database: secrets that their owner alone can read.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions, TryLockError},
     io::{ErrorKind, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -29,6 +29,23 @@ pub fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("could not make the folder {}", folder.display()))
+}
+
+/// A folder that is this process's alone for as long as this lives.
+pub struct Claim {
+    _lock: File,
+}
+
+/// Claims a folder for this process alone. The system ends a claim when the process is killed.
+pub fn claim(folder: &Path) -> anyhow::Result<Claim> {
+    let file = folder.join("lock");
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&file);
+    let lock = lock.with_context(|| format!("could not open {}", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Claim { _lock: lock }),
+        Err(TryLockError::WouldBlock) => bail!("another server runs on the data in {}", folder.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("could not lock {}", file.display())),
+    }
 }
 
 /// Reads the signing key, or makes one with `fresh`. A file that others can read is refused.

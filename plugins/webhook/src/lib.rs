@@ -125,8 +125,9 @@ fn failure(error: HttpError) -> PluginError {
     match error {
         HttpError::Timeout => transient("no answer in time", None),
         HttpError::Dns(why) | HttpError::Connect(why) | HttpError::Protocol(why) => transient(why, None),
+        // A handshake that was cut short looks like a certificate that is wrong: attempts are counted anyway.
+        HttpError::Tls(why) => transient(format!("TLS: {why}"), None),
         HttpError::Denied(why) => permanent(why),
-        HttpError::Tls(why) => permanent(format!("TLS: {why}")),
         HttpError::TooLarge(bytes) => permanent(format!("{bytes} bytes are too many")),
     }
 }

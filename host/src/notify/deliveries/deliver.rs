@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 
 use super::{
     queries::{self, Claim, Outcome},
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     clock::Timestamp,
-    db,
+    db, feed,
     notify::{
         channels::{Channel, ChannelId},
         groups,
@@ -25,8 +26,11 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// How many of them through one channel, about: a slow channel must not hold up the others.
 const A_CHANNEL: usize = 4;
-/// How long a claim lasts: longer than an attempt may.
-const CLAIM: Duration = Duration::from_secs(120);
+/// How long a claim lasts: longer than an attempt may, which is to wait for its turn and then to run, up to the longest deadline
+/// that can be granted each. Those of a replica that is gone are freed long before.
+const CLAIM: Duration = Duration::from_secs(660);
+/// The pause before what came of an attempt is written again, when it could not be.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 /// A replica that has not been seen for this long has lost its claims.
 const ALIVE: Duration = Duration::from_secs(20);
 /// How often new work is looked for while attempts run.
@@ -34,37 +38,58 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The longest pause that a channel can ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// Tells groups whose time has come, and delivers everything that is due.
+/// Tells groups whose time has come, and delivers everything that is due. Each attempt is a task of its own: what this loop waits
+/// for takes no time from a notifier, and what an attempt came to is not lost with this loop.
 pub async fn run(app: &App) -> anyhow::Result<()> {
-    let mut running = FuturesUnordered::new();
+    let (tell, mut done) = mpsc::unbounded_channel();
+    let mut running: usize = 0;
     let mut busy: HashMap<ChannelId, usize> = HashMap::new();
     let mut fault = None;
     loop {
         let stopping = app.tasks.stopping().now_or_never().is_some();
-        while fault.is_none() && !stopping && running.len() < AT_ONCE {
+        while fault.is_none() && !stopping && running < AT_ONCE {
             match claimed(app, &busy).await {
                 Ok(claimed) if claimed.is_empty() => break,
                 Ok(claimed) => {
                     for delivery in claimed {
                         *busy.entry(channel_of(&delivery)).or_default() += 1;
-                        running.push(attempt(app, delivery));
+                        running += 1;
+                        begin(app, delivery, tell.clone());
                     }
                 }
                 // What runs is brought to its end first.
                 Err(error) => fault = Some(error),
             }
         }
-        if running.is_empty() {
+        if running == 0 {
             return fault.map_or(Ok(()), |error| Err(error.into()));
         }
         tokio::select! {
-            done = running.next() => if let Some((delivery, outcome)) = done {
-                busy.entry(channel_of(&delivery)).and_modify(|n| *n = n.saturating_sub(1));
-                settle(app, &delivery, &outcome).await?;
+            ended = done.recv() => if let Some(channel) = ended {
+                running -= 1;
+                busy.entry(channel).and_modify(|n| *n = n.saturating_sub(1));
             },
             () = app.clock.sleep(LOOK) => {}
         }
     }
+}
+
+/// Attempts a delivery and writes what came of it, as a task; then tells through which channel that was.
+fn begin(app: &App, delivery: Delivery, tell: mpsc::UnboundedSender<ChannelId>) {
+    let own = app.clone();
+    app.tasks.detach("notify.attempt", async move {
+        let channel = channel_of(&delivery);
+        let outcome = attempt(&own, &delivery).await;
+        while let Err(error) = settle(&own, &delivery, &outcome).await {
+            tracing::error!(notification.id = %delivery.id, %error, "could not write what came of a notification: trying again");
+            if own.tasks.stopping().now_or_never().is_some() {
+                break;
+            }
+            own.clock.sleep(SETTLE_AGAIN).await;
+        }
+        // Nobody listens when the loop has ended.
+        let _ = tell.send(channel);
+    });
 }
 
 fn channel_of(delivery: &Delivery) -> ChannelId {
@@ -98,16 +123,20 @@ async fn claimed(app: &App, busy: &HashMap<ChannelId, usize>) -> db::Result<Vec<
     Ok(claimed)
 }
 
-async fn attempt(app: &App, delivery: Delivery) -> (Delivery, Outcome) {
-    let channel = delivery.channel_id.as_ref().and_then(|id| app.notify.channel(id.as_str()));
-    let outcome = match channel {
+async fn attempt(app: &App, delivery: &Delivery) -> Outcome {
+    let find = || delivery.channel_id.as_ref().and_then(|id| app.notify.channel(id.as_str()));
+    let mut channel = find();
+    if channel.is_none() && feed::follow(&app.feed).await.is_ok() {
+        // Another replica may have made it just now.
+        channel = find();
+    }
+    match channel {
         None => given_up("the channel is gone".to_owned()),
         Some(channel) if !channel.spec.enabled => {
             Outcome { status: DeliveryStatus::Skipped, ..given_up("the channel is switched off".to_owned()) }
         }
-        Some(channel) => judge(app, &delivery, send(app, &channel, &delivery).await),
-    };
-    (delivery, outcome)
+        Some(channel) => judge(app, delivery, send(app, &channel, delivery).await),
+    }
 }
 
 fn given_up(error: String) -> Outcome {

@@ -105,7 +105,7 @@ fn decide(
         heard.into_iter().partition(|member| member.status == AlertStatus::Firing);
     let ended: Vec<&Member> = ended.into_iter().filter(|member| member.told).collect();
     let muted = muted.iter().any(|member| member.status == AlertStatus::Firing);
-    let changed = !ended.is_empty() || firing.iter().any(|member| !member.told);
+    let changed = !ended.is_empty() || firing.iter().any(|member| !member.told || member.changed);
     let repeat = seconds(route.repeat_interval_seconds);
     let again =
         firing.iter().any(|member| !member.quiet) && group.last_sent_at.is_some_and(|at| at.plus(repeat) <= now);
@@ -214,7 +214,7 @@ mod tests {
             started_at: at(0),
             ended_at: None,
         };
-        Member { status, told, quiet: false, alert: Json(alert) }
+        Member { status, told, changed: !told, quiet: false, alert: Json(alert) }
     }
 
     fn told(decision: &Decision) -> (usize, usize) {
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(told(&first), (1, 0));
         let next = Next::Look { next_at: at(600), not_before: Some(at(60)), last_sent_at: Some(at(0)) };
         assert_eq!(first.next, next);
-        members[0].told = true;
+        (members[0].told, members[0].changed) = (true, false);
         assert_eq!(told(&decide(&route(), &group(Some(0)), &members, |_| false, at(599))), (0, 0));
         assert_eq!(told(&decide(&route(), &group(Some(0)), &members, |_| false, at(600))), (1, 0));
         members[0].quiet = true;

@@ -27,7 +27,7 @@ statements! { STATEMENTS:
         WHEN notification_groups.not_before > $5 THEN notification_groups.not_before \
         WHEN notification_groups.next_at <= $5 THEN notification_groups.next_at ELSE $5 END";
     ANY_DUE = "SELECT count(*) AS n FROM notification_groups WHERE next_at <= $1";
-    MEMBERS = "SELECT status, told, quiet, alert FROM notification_members WHERE group_id = $1 ORDER BY alert_id";
+    MEMBERS = "SELECT status, told, changed, quiet, alert FROM notification_members WHERE group_id = $1 ORDER BY alert_id";
     FORGET_ENDED = "DELETE FROM notification_members WHERE group_id = $1 AND status = 'resolved'";
     PLAN = "UPDATE notification_groups SET next_at = $2, not_before = $3, last_sent_at = $4 WHERE group_id = $1";
     DELETE = "DELETE FROM notification_groups WHERE group_id = $1";
@@ -35,11 +35,11 @@ statements! { STATEMENTS:
 }
 
 statements! { SQLITE:
-    TOLD_SQLITE = "UPDATE notification_members SET told = TRUE WHERE group_id = $1 AND alert_id IN (SELECT value FROM json_each($2))";
+    TOLD_SQLITE = "UPDATE notification_members SET told = TRUE, changed = FALSE WHERE group_id = $1 AND alert_id IN (SELECT value FROM json_each($2))";
     DUE_SQLITE = concat!("SELECT ", group!(), " FROM notification_groups WHERE next_at <= $1 ORDER BY next_at, group_id LIMIT $2");
-    PUT_MEMBERS_SQLITE = "INSERT INTO notification_members (group_id, alert_id, status, told, quiet, alert) \
-        SELECT $1, value ->> 'id', value ->> 'status', FALSE, FALSE, value FROM json_each($2) WHERE TRUE \
-        ON CONFLICT (group_id, alert_id) DO UPDATE SET status = excluded.status, told = FALSE, quiet = FALSE, alert = excluded.alert";
+    PUT_MEMBERS_SQLITE = "INSERT INTO notification_members (group_id, alert_id, status, told, changed, quiet, alert) \
+        SELECT $1, value ->> 'id', value ->> 'status', FALSE, TRUE, FALSE, value FROM json_each($2) WHERE TRUE \
+        ON CONFLICT (group_id, alert_id) DO UPDATE SET status = excluded.status, changed = TRUE, quiet = FALSE, alert = excluded.alert";
     END_SQLITE = "UPDATE notification_members SET status = 'resolved', alert = ended.value FROM json_each($1) AS ended \
         WHERE notification_members.alert_id = ended.value ->> 'id'";
     PACE_ENDED_SQLITE = "UPDATE notification_groups SET next_at = CASE WHEN not_before > $2 THEN not_before ELSE $2 END \
@@ -51,12 +51,12 @@ statements! { SQLITE:
 }
 
 statements! { POSTGRES:
-    TOLD_POSTGRES = "UPDATE notification_members SET told = TRUE WHERE group_id = $1 AND alert_id = ANY($2)";
+    TOLD_POSTGRES = "UPDATE notification_members SET told = TRUE, changed = FALSE WHERE group_id = $1 AND alert_id = ANY($2)";
     DUE_POSTGRES = concat!("SELECT ", group!(), " FROM notification_groups WHERE next_at <= $1 ORDER BY next_at, group_id LIMIT $2 \
         FOR UPDATE SKIP LOCKED");
-    PUT_MEMBERS_POSTGRES = "INSERT INTO notification_members (group_id, alert_id, status, told, quiet, alert) \
-        SELECT $1, value ->> 'id', value ->> 'status', FALSE, FALSE, value FROM jsonb_array_elements($2) AS value \
-        ON CONFLICT (group_id, alert_id) DO UPDATE SET status = excluded.status, told = FALSE, quiet = FALSE, alert = excluded.alert";
+    PUT_MEMBERS_POSTGRES = "INSERT INTO notification_members (group_id, alert_id, status, told, changed, quiet, alert) \
+        SELECT $1, value ->> 'id', value ->> 'status', FALSE, TRUE, FALSE, value FROM jsonb_array_elements($2) AS value \
+        ON CONFLICT (group_id, alert_id) DO UPDATE SET status = excluded.status, changed = TRUE, quiet = FALSE, alert = excluded.alert";
     END_POSTGRES = "UPDATE notification_members SET status = 'resolved', alert = ended FROM jsonb_array_elements($1) AS ended \
         WHERE notification_members.alert_id = ended ->> 'id'";
     PACE_ENDED_POSTGRES = "UPDATE notification_groups SET next_at = CASE WHEN not_before > $2 THEN not_before ELSE $2 END \
@@ -83,6 +83,8 @@ pub(super) struct Group {
 pub(super) struct Member {
     pub status: AlertStatus,
     pub told: bool,
+    /// Whether it has changed since.
+    pub changed: bool,
     pub quiet: bool,
     pub alert: Json<Told>,
 }

@@ -23,6 +23,11 @@ impl Host for Ctx {
         endpoints: Vec<Endpoint>,
         timeout_ms: u32,
     ) -> wasmtime::Result<Vec<Result<u32, NetError>>> {
+        if self.reach.grants.net.is_empty() {
+            // Not even a name is looked up for a plugin that may reach nothing.
+            let denied = || Err(NetError::Denied("no address range is granted to this plugin".to_owned()));
+            return Ok(endpoints.iter().map(|_| denied()).collect());
+        }
         let (allowed, excess) = endpoints.split_at(endpoints.len().min(ENDPOINTS));
         let timeout = Duration::from_millis(u64::from(timeout_ms)).clamp(Duration::from_millis(1), LONGEST);
         let deadline = self.reach.deadline;

@@ -51,10 +51,13 @@ pub(super) fn unacceptable<T>(what: impl Into<String>) -> Result<T, CallError> {
     Err(CallError::Contract(what.into()))
 }
 
-/// Refuses text that is longer than `most` bytes.
+/// Refuses text that is longer than `most` bytes, or that no database takes.
 pub(super) fn within(what: &str, text: &str, most: usize) -> Result<(), CallError> {
     if text.len() > most {
         return unacceptable(format!("{what} has {} bytes, at most {most} are taken", text.len()));
+    }
+    if text.contains('\0') {
+        return unacceptable(format!("{what} holds the character NUL"));
     }
     Ok(())
 }

@@ -1,0 +1,69 @@
+//! Two replicas on one PostgreSQL are one cluster.
+
+use std::time::Duration;
+
+use looma_tests::{ADMIN_PASSWORD, Store, TestServer};
+use serde_json::json;
+
+async fn two() -> Option<(TestServer, TestServer)> {
+    let store = Store::postgres().await?;
+    let first = TestServer::start(store.clone()).await;
+    Some((first, TestServer::start(store).await))
+}
+
+fn service() -> serde_json::Value {
+    json!({"service_id": "a", "service_name": "name", "service_type": "t", "service_url": "http://a", "ttl_seconds": 10})
+}
+
+/// What one has acknowledged the other finds as soon as it has followed, and revisions are the same on both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_finds_what_the_other_registered() {
+    let Some((first, second)) = two().await else { return };
+    let stored = first.admin().await.post("/services", &service()).await.expect(201);
+    second.run_task("feed.follow").await;
+    let found = second.viewer().await.get("/discovery/name").await.expect(200);
+    assert_eq!(found["items"][0]["revision"], stored["revision"]);
+    assert_eq!(found["revision"], stored["revision"]);
+    first.stop().await;
+    second.stop().await;
+}
+
+/// A service that beats at one replica is not expired by the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_at_one_counts_for_both() {
+    let Some((first, second)) = two().await else { return };
+    first.admin().await.post("/services", &service()).await.expect(201);
+    second.run_task("feed.follow").await;
+    for _ in 0..6 {
+        for replica in [&first, &second] {
+            replica.advance(Duration::from_secs(5));
+        }
+        second.admin().await.post("/services/a/heartbeat", &json!({})).await.expect(204);
+        second.run_task("registry.flush").await;
+        for replica in [&first, &second] {
+            replica.run_task("registry.expire").await;
+            replica.run_task("feed.follow").await;
+        }
+    }
+    for replica in [&first, &second] {
+        let service = replica.admin().await.get("/services/a").await.expect(200);
+        assert_eq!(service["health_status"], "healthy", "{service}");
+    }
+    first.stop().await;
+    second.stop().await;
+}
+
+/// A session that ends at one replica ends at the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_everywhere() {
+    let Some((first, second)) = two().await else { return };
+    let here = first.sign_in("admin", ADMIN_PASSWORD).await;
+    second.run_task("feed.follow").await;
+    let there = second.with_token(here.token().unwrap());
+    there.get("/auth/me").await.expect(200);
+    here.post("/auth/logout", &json!({})).await.expect(204);
+    second.run_task("feed.follow").await;
+    there.get("/auth/me").await.expect(401);
+    first.stop().await;
+    second.stop().await;
+}
