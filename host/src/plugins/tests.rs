@@ -208,7 +208,7 @@ async fn port_scan_finds_what_listens_in_granted_ranges() {
     let port = listener.local_addr().unwrap().port();
     let config = format!(r#"{{"hosts": ["127.0.0.1"], "ports": "{port}"}}"#);
     let denied = host.plugins.discover(&scan, &config, None).await.unwrap_err();
-    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("in no granted range")), "{denied}");
+    assert!(matches!(&denied, CallError::Permanent(why) if why.contains("no address range is granted")), "{denied}");
     host.grant(&scan, &GrantsText { net: vec!["127.0.0.0/8:*".to_owned()], ..GrantsText::default() });
     let found = host.plugins.discover(&scan, &config, None).await.unwrap().page;
     assert_eq!(found.targets[0].service_id, format!("scan-127.0.0.1-{port}"));

@@ -78,6 +78,9 @@ both_databases! {
         let port = receiver.address.port();
         let trial = json!({"config": {"hosts": ["127.0.0.1"], "ports": port.to_string()}});
         let denied = admin.post("/plugins/port-scan/run", &trial).await.expect(422);
+        assert!(denied["detail"].as_str().unwrap().contains("no address range is granted"), "{denied}");
+        admin.put("/plugins/port-scan/grants", &json!({"net": ["10.0.0.0/8:*"]})).await.expect(200);
+        let denied = admin.post("/plugins/port-scan/run", &trial).await.expect(422);
         assert!(denied["detail"].as_str().unwrap().contains("in no granted range"), "{denied}");
         admin.put("/plugins/port-scan/grants", &json!({"net": ["127.0.0.0/8:*"]})).await.expect(200);
         let found = admin.post("/plugins/port-scan/run", &trial).await.expect(200);
