@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("ids", &["clock"]),
     ("db", &["clock", "ids"]),
-    ("feed", &["clock", "ids", "db", "http"]),
+    ("feed", &["clock", "ids", "db", "http", "lifecycle"]),
     ("http", &["clock", "ids", "db", "feed", "lifecycle"]),
     ("lifecycle", &["clock", "ids"]),
     ("settings", &["clock", "ids", "db"]),
