@@ -41,7 +41,6 @@ statements! { POSTGRES:
         after_value, source, request_id, created_at) \
         SELECT row ->> 0, row ->> 1, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::jsonb, (row ->> 6)::jsonb, row ->> 7, \
         row ->> 8, to_timestamp((row ->> 9)::bigint / 1000.0) FROM jsonb_array_elements($1) AS row";
-    NOTIFY = "SELECT pg_notify('looma_changes', '')";
 }
 
 #[derive(sqlx::FromRow)]
@@ -105,9 +104,8 @@ pub(super) async fn insert(tx: &mut Tx, changes: &[Change]) -> Result<()> {
                 .bind(changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>())
                 .bind(changes.iter().map(|change| change.value.as_deref()).collect::<Vec<_>>())
                 .bind(changes.iter().map(|change| change.at).collect::<Vec<_>>())
-                .execute(&mut *c)
+                .execute(c)
                 .await?;
-            sqlx::query(NOTIFY).execute(c).await?;
         }
     }
     Ok(())
