@@ -3,8 +3,9 @@
 //! What `http::auth` checks with each request is memory, kept true from here by way of the feed: a role that is taken away
 //! counts with the next request, on every replica. No secret is ever stored or put on the feed, only what proves it.
 //!
-//! Read on in `types`, `password`, `queries`, `order` (of a list), `sessions` (sign-in), `tokens`, `routes`.
+//! Read on in `types`, `password`, `hashers`, `queries`, `order` (of a list), `sessions` (sign-in), `tokens`, `routes`.
 
+mod hashers;
 mod order;
 mod password;
 mod queries;
@@ -16,7 +17,6 @@ mod types;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 
 use crate::{
     app::App,
@@ -25,6 +25,7 @@ use crate::{
     feed::{Actor, Change, Changes, Feed, Op},
     http::auth::{Auth, KnownUser, Role},
     ids::{Ids, RequestId, UserId},
+    settings::files,
 };
 
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
@@ -33,13 +34,10 @@ pub(crate) use sessions::STATEMENTS as SESSION_STATEMENTS;
 pub(crate) use tokens::STATEMENTS as TOKEN_STATEMENTS;
 pub use types::{User, UserStatus};
 
-/// How many passwords are hashed at a time: each takes 19 MiB and a core.
-const HASHERS: usize = 2;
-
 /// Users of this server. Clones share them.
 #[derive(Clone)]
 pub struct Users {
-    hashers: Arc<Semaphore>,
+    hashers: hashers::Hashers,
     limit: Arc<sessions::LoginLimit>,
     /// Verified against when a name is not known, so that the answer takes as long.
     decoy: Arc<str>,
@@ -55,24 +53,10 @@ impl Users {
         let tokens = auth.clone();
         feed.on(tokens::TOKENS, move |change| tokens::apply(&tokens, change));
         Ok(Self {
-            hashers: Arc::new(Semaphore::new(HASHERS)),
+            hashers: hashers::Hashers::new(),
             limit: Arc::new(sessions::LoginLimit::new(clock.clone(), failures)),
             decoy: password::hash(&ids.secret::<16>(), &ids.random())?.into(),
         })
-    }
-}
-
-impl Users {
-    /// Whether `password` is the one that `hash` was made of. Waits for its turn.
-    async fn verify(&self, password: String, hash: String) -> anyhow::Result<bool> {
-        let _turn = self.hashers.acquire().await?;
-        tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await?
-    }
-
-    /// Hashes a password. Waits for its turn.
-    async fn hash(&self, password: String, salt: [u8; 16]) -> anyhow::Result<String> {
-        let _turn = self.hashers.acquire().await?;
-        tokio::task::spawn_blocking(move || password::hash(&password, &salt)).await?
     }
 }
 
@@ -139,7 +123,7 @@ pub async fn ensure_administrator<'f>(
     let password = password.unwrap_or_else(|| ids.secret::<18>());
     let hash = password::hash(&password, &ids.random()).context("could not hash the first password")?;
     if !given {
-        crate::settings::files::write_private(file, &format!("{password}\n"))?;
+        files::write_private(file, &format!("{password}\n"))?;
     }
     let now = clock.now();
     let user = User::new(UserId(ids.next()), "admin".to_owned(), None, Role::Admin, now);
