@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use looma_tests::{ADMIN_PASSWORD, Store, TestServer};
+use looma::{
+    clock::{Clock, Timestamp},
+    db::Db,
+    on_db,
+    run::Start,
+};
+use looma_tests::{ADMIN_PASSWORD, Client, Store, TestServer, eventually};
 use serde_json::json;
 
 async fn two() -> Option<(TestServer, TestServer)> {
@@ -66,4 +72,46 @@ async fn a_session_ends_everywhere() {
     there.get("/auth/me").await.expect(401);
     first.stop().await;
     second.stop().await;
+}
+
+/// Of two that start at once on an empty database one makes the administrator; the other starts as well, and leaves no
+/// password that opens nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_administrator_is_made_once() {
+    let Some(here) = Store::postgres().await else { return };
+    let there = here.beside();
+    let start = |store: &Store| {
+        let (clock, _) = Clock::manual(Timestamp::parse("2026-01-01T00:00:00Z").unwrap());
+        looma::run::start(Start { settings: store.settings(), clock, admin_password: None })
+    };
+    // Both have seen that there is no user before either can make one.
+    let db = Db::open(&here.url().unwrap().parse().unwrap(), 2).await.unwrap();
+    let mut held = db.write().await.unwrap();
+    let lock = "LOCK TABLE cluster_users IN EXCLUSIVE MODE";
+    on_db!(&mut held, |c| sqlx::query(lock).execute(c).await.map(drop)).unwrap();
+    let let_go = async {
+        eventually("two that wait", async || {
+            let waiting =
+                "SELECT count(*) AS n FROM pg_locks WHERE relation = 'cluster_users'::regclass AND NOT granted";
+            let mut reader = db.read().await.unwrap();
+            let n: i64 = on_db!(&mut reader, |c| sqlx::query_scalar(waiting).fetch_one(c).await).unwrap();
+            (n == 2).then_some(())
+        })
+        .await;
+        held.commit().await.unwrap();
+    };
+    let (first, second, ()) = tokio::join!(start(&here), start(&there), let_go);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let passwords: Vec<String> = [&here, &there]
+        .iter()
+        .filter_map(|store| std::fs::read_to_string(store.dir().join("admin-password")).ok())
+        .collect();
+    let [password] = &passwords[..] else { panic!("{} passwords were written", passwords.len()) };
+    for running in [first, second] {
+        let client = Client::new(format!("http://{}", running.address), None);
+        running.app.tasks.run_now("feed.follow").await.unwrap();
+        client.post("/auth/login", &json!({"username": "admin", "password": password.trim()})).await.expect(200);
+        running.stop().await.unwrap();
+    }
+    db.close().await;
 }

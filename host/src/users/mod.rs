@@ -106,7 +106,8 @@ fn apply_user(auth: &Auth, change: &Change) {
 }
 
 /// Makes the first administrator where there is no user yet: with `password`, or with a random one that is written to
-/// `file`, which its owner alone can read. Gives the file if one was written.
+/// `file`, which its owner alone can read. Gives the file if one was written. Of several replicas that start at once one
+/// makes it; the others write nothing.
 pub async fn ensure_administrator<'f>(
     db: &Db,
     feed: &Feed,
@@ -122,12 +123,15 @@ pub async fn ensure_administrator<'f>(
     let given = password.is_some();
     let password = password.unwrap_or_else(|| ids.secret::<18>());
     let hash = password::hash(&password, &ids.random()).context("could not hash the first password")?;
+    let user = User::new(UserId(ids.next()), "admin".to_owned(), None, Role::Admin, clock.now());
+    // Waits for whoever makes one at the same moment.
+    if !queries::insert_if_new(&mut tx, &user, &hash).await? {
+        return Ok(None);
+    }
+    // Before the commit: a password that opens nothing yet can be written anew, one that nobody has is lost.
     if !given {
         files::write_private(file, &format!("{password}\n"))?;
     }
-    let now = clock.now();
-    let user = User::new(UserId(ids.next()), "admin".to_owned(), None, Role::Admin, now);
-    queries::insert(&mut tx, &user, &hash).await?;
     let actor = Actor { name: "system:start".to_owned(), source: String::new(), request: RequestId(String::new()) };
     let mut changes = Changes::by(actor);
     changes.put(types::USERS, user.user_id.0.clone(), None, &user);
