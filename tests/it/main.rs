@@ -10,6 +10,7 @@ mod auth;
 mod bad_input;
 mod channels;
 mod client;
+mod clock;
 mod discovery;
 mod examples;
 mod idempotency;

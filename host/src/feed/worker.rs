@@ -36,8 +36,8 @@ pub async fn follow(feed: &Feed) -> anyhow::Result<()> {
 
 /// Deletes changes that nobody may resume from any more.
 pub async fn prune(feed: &Feed) -> anyhow::Result<()> {
+    let before = feed.0.clock.settled()?.minus(KEEP);
     let mut tx = feed.0.db.write().await?;
-    let before = feed.0.clock.now().minus(KEEP);
     let pruned = queries::prune(&mut tx, before, Revision(feed.head().0 - KEEP_NEWEST)).await?;
     tx.commit().await?;
     if pruned > 0 {
