@@ -9,6 +9,7 @@ use looma::{
     run::Start,
 };
 use looma_tests::{ADMIN_PASSWORD, Client, Store, TestServer, eventually};
+use reqwest::Method;
 use serde_json::json;
 
 async fn two() -> Option<(TestServer, TestServer)> {
@@ -114,4 +115,56 @@ async fn the_first_administrator_is_made_once() {
         running.stop().await.unwrap();
     }
     db.close().await;
+}
+
+/// While a request runs at one replica, the other does not run it under the same key, however long that takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_is_not_run_at_the_other() {
+    let Some((first, second)) = two().await else { return };
+    let here = first.sign_in("admin", ADMIN_PASSWORD).await;
+    second.run_task("feed.follow").await;
+    let there = second.with_token(here.token().unwrap());
+    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let (own, begun) = (go.clone(), std::sync::Arc::new(tokio::sync::Semaphore::new(0)));
+    let begins = begun.clone();
+    first.app().tasks.every("test.slow", Duration::from_secs(86_400), move || {
+        let (go, begins) = (own.clone(), begins.clone());
+        async move {
+            begins.add_permits(1);
+            go.acquire().await?.forget();
+            Ok(())
+        }
+    });
+    let run = |client: &Client| {
+        let request = client.request(Method::POST, "/tasks/test.slow/run").header("idempotency-key", "k-1");
+        let (client, request) = (client.clone(), request.json(&json!({})));
+        async move { client.send(request).await }
+    };
+    let beside = async {
+        begun.acquire().await.unwrap().forget();
+        for _ in 0..5 {
+            first.advance(Duration::from_secs(20));
+            second.advance(Duration::from_secs(20));
+            let now = first.app().clock.now();
+            eventually("renewed claim", async || {
+                let mut reader = first.app().db.read().await.unwrap();
+                let at = "SELECT created_at FROM idempotency_keys";
+                let at: Timestamp = on_db!(&mut reader, |c| sqlx::query_scalar(at).fetch_one(c).await).unwrap();
+                (at == now).then_some(())
+            })
+            .await;
+        }
+        let refused = run(&there).await;
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        refused.expect(409);
+        go.add_permits(1);
+    };
+    let (ran, ()) = tokio::join!(run(&here), beside);
+    assert_eq!(ran.header("idempotency-replayed"), None);
+    ran.expect(200);
+    let again = run(&there).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    again.expect(200);
+    first.stop().await;
+    second.stop().await;
 }

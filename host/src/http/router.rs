@@ -62,6 +62,7 @@ pub fn router(app: App) -> Router {
         clock: app.clock.clone(),
         auth: app.auth.clone(),
         tasks: app.tasks.clone(),
+        running: idempotency::Running::default(),
         limit,
         exempt: shows_secrets,
     };
