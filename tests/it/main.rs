@@ -11,6 +11,7 @@ mod bad_input;
 mod channels;
 mod client;
 mod clock;
+mod connections;
 mod discovery;
 mod examples;
 mod idempotency;
