@@ -64,6 +64,27 @@ both_databases! {
         looma.admin().await.post_bytes("/services", "application/json", body).await.expect(413);
     }
 
+    /// The character NUL, which PostgreSQL holds in no text, is nobody's name and no fault of the server: in no path and in no query.
+    async fn a_nul_is_no_fault_of_the_server(looma: TestServer) {
+        let nobody = json!({"username": "a\u{0}", "password": "guess"});
+        looma.anonymous().post("/auth/login", &nobody).await.expect(401);
+        let document = looma.anonymous().get("/api/openapi.json").await.expect(200);
+        let mut asked = 0;
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let Some(operation) = operations.get("get").filter(|_| !path.ends_with("/watch")) else { continue };
+            let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let queries = parameters.iter().filter(|parameter| parameter["in"] == "query");
+            let queries = queries.map(|parameter| format!("?{}=%00", parameter["name"].as_str().unwrap()));
+            let plain: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "%00" } else { part }).collect();
+            for query in queries.chain([String::new()]) {
+                let answer = looma.admin().await.get(&format!("{}{query}", plain.join("/"))).await;
+                assert!(answer.status < 500, "{path}{query}: {}", answer.json);
+                asked += 1;
+            }
+        }
+        assert!(asked > 50, "{asked}");
+    }
+
     /// Limits, cursors, filters and sort fields that make no sense are told at their names.
     async fn wrong_queries_are_refused(looma: TestServer) {
         for path in ["/services?limit=0", "/services?limit=1001", "/services?after=nonsense", "/services?sort=colour"] {

@@ -255,6 +255,9 @@ impl From<db::DbError> for ApiError {
                 "something that this refers to is not there, or something still refers to it".to_owned(),
             );
         }
+        if db::is_unstorable_text(&error) {
+            return Self::Malformed(Faults::one("", "a text holds the character NUL"));
+        }
         if db::is_pool_timeout(&error) {
             return Self::Unavailable("the database is busy".to_owned(), 1);
         }
