@@ -8,6 +8,7 @@ mod alerts;
 mod audit;
 mod auth;
 mod bad_input;
+mod browser;
 mod channels;
 mod client;
 mod clock;
