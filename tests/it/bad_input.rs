@@ -119,6 +119,40 @@ async fn slow_bodies_are_given_up() {
     looma.stop().await;
 }
 
+/// A body that arrives a byte at a time is given up, too: each byte buys no more time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trickling_bodies_are_given_up() {
+    let store = Store::sqlite();
+    let mut settings = store.settings();
+    settings.server.request_timeout_seconds = 1;
+    let looma = TestServer::start_with(store, settings).await;
+    let token = looma.admin().await.token().unwrap().to_owned();
+    let stream = TcpStream::connect(looma.running.address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/services HTTP/1.1\r\nhost: looma\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: 1000000\r\n\r\n"
+    );
+    let (mut answers, mut asks) = stream.into_split();
+    asks.write_all(head.as_bytes()).await.unwrap();
+    let trickle = async {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            pause.tick().await;
+            // When the server has hung up, what it said is still there to be read.
+            let _ = asks.write_all(b" ").await;
+        }
+    };
+    let mut answer = [0; 12];
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(30), answers.read_exact(&mut answer));
+    let answered = tokio::select! {
+        answered = answered => answered,
+        () = trickle => unreachable!("it goes on"),
+    };
+    answered.expect("it is given up").unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
+    looma.stop().await;
+}
+
 /// The document and the page that shows it come out of the binary.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_is_shown() {
