@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 /// Writes a file that its owner alone can read, durably, in the place of what was there.
 pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let write = || -> std::io::Result<()> {
-        let new = file.with_extension("new");
+        let mut new = file.as_os_str().to_owned();
+        new.push(".new");
         let mut open = OpenOptions::new();
         let mut handle = open.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         handle.set_permissions(std::fs::Permissions::from_mode(0o600))?;
