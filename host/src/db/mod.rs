@@ -4,10 +4,12 @@
 //! Functions that read take `&mut dyn AsConn`; what writes takes `&mut Tx`, so that writing outside a write transaction
 //! does not compile. This module knows no domain.
 //!
-//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `group_commit` (many small writes at once).
+//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `group_commit` (many small writes at once),
+//! `listen` (hearing of what others commit).
 
 mod group_commit;
 pub mod lease;
+mod listen;
 mod migrate;
 mod postgres;
 mod sqlite;
@@ -16,6 +18,7 @@ mod types;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
 
 pub use group_commit::{GroupCommit, Overloaded};
+pub use listen::Listener;
 pub use migrate::{POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS};
 
 /// What a statement gives.
@@ -192,6 +195,14 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await,
         }
     }
+
+    /// Takes back what was written; when this returns, nobody waits for its locks any more.
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
 }
 
 impl AsConn for Conn<'_> {
@@ -229,6 +240,11 @@ pub fn is_conflict(error: &DbError) -> bool {
 /// Whether a statement failed because what it refers to is not there, or is still referred to.
 pub fn is_broken_reference(error: &DbError) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation)
+}
+
+/// Whether the database itself refused a statement, rather than not being there to take it.
+pub fn is_refusal(error: &DbError) -> bool {
+    error.as_database_error().is_some()
 }
 
 /// Whether no connection became free in time.
