@@ -3,6 +3,7 @@
 
 mod access;
 mod behind;
+mod registry;
 
 use std::time::Duration;
 
