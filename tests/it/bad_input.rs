@@ -1,6 +1,7 @@
 //! Wrong input, whatever the path: a problem that names every fault and its place, and nothing stored by half.
 
 use looma_tests::{Store, TestServer, both_databases};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -55,6 +56,50 @@ both_databases! {
         let rule = "{\"rule_name\": \"a\", \"metric_name\": \"m\", \"threshold_value\": 1e999, \"severity\": \"info\"}";
         assert_eq!(admin.post_bytes("/alert-rules", "application/json", rule).await.status, 400);
         assert_eq!(count(looma, "/alert-rules").await + count(looma, "/channels").await, 0);
+    }
+
+    /// A name that stands twice is told at its place, also in a free map, in a patch, and beside other faults.
+    async fn a_name_that_stands_twice_is_refused(looma: TestServer) {
+        let admin = looma.admin().await;
+        let service = |rest: &str| format!("{{\"service_id\": \"a\", \"service_name\": \"a\", \"service_type\": \"t\", {rest}}}");
+        for (body, pointers) in [
+            (service(r#""service_url": "http://a", "service_id": "b""#), vec!["/service_id"]),
+            (service(r#""service_url": "http://a", "tags": {"zone": "a", "zone": "b"}"#), vec!["/tags/zone"]),
+            (service(r#""service_url": "http://a", "config": {"a": [{"b": 1, "b": 2}]}"#), vec!["/config/a/0/b"]),
+            (service(r#""service_id": "b", "weight": "heavy""#), vec!["/service_id", "/service_url", "/weight"]),
+        ] {
+            let refused = admin.post_bytes("/services", "application/json", body.as_str()).await;
+            let mut told = refused.pointers();
+            told.sort_unstable();
+            assert_eq!(told, pointers, "{body}");
+            refused.expect(422);
+        }
+        assert_eq!(count(looma, "/services").await, 0);
+        admin.post("/services", &json!({"service_id": "a", "service_name": "a", "service_type": "t", "service_url": "http://a"}))
+            .await
+            .expect(201);
+        let twice = r#"{"tags": {"zone": "a", "zone": "b"}}"#;
+        let patch = admin.request(Method::PATCH, "/services/a").header("content-type", "application/merge-patch+json");
+        let refused = admin.send(patch.body(twice)).await;
+        assert_eq!(refused.pointers(), ["/tags/zone"]);
+        refused.expect(422);
+    }
+
+    /// Every parameter at fault is told by its name.
+    async fn every_fault_of_a_query_is_told(looma: TestServer) {
+        let admin = looma.admin().await;
+        for (path, pointers) in [
+            ("/services?limit=many&colour=red&status=flying", vec!["/colour", "/limit", "/status"]),
+            ("/services?limit=0", vec!["/limit"]),
+            ("/services?status=active&status=active", vec!["/status"]),
+            ("/metrics/query", vec!["/metric_name"]),
+        ] {
+            let refused = admin.get(path).await;
+            let mut told = refused.pointers();
+            told.sort_unstable();
+            assert_eq!(told, pointers, "{path}");
+            refused.expect(422);
+        }
     }
 
     /// A body over the limit is 413, whatever it holds. It is one byte over: what is sent beyond that may go unread, and the
