@@ -70,8 +70,16 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
     let address = listener.local_addr()?;
-    serve::serve(&app.tasks, router::router(app.clone()), listener);
+    serve::serve(&app.tasks, router::router(app.clone()), listener, limits(&app.settings.server));
     Ok(Running { app, address, _claim: claim })
+}
+
+fn limits(settings: &settings::Server) -> serve::Limits {
+    serve::Limits {
+        first_request: Duration::from_secs(settings.header_timeout_seconds),
+        next_request: Duration::from_secs(settings.idle_timeout_seconds),
+        connections: settings.connections,
+    }
 }
 
 async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {

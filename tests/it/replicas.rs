@@ -7,8 +7,14 @@ mod registry;
 
 use std::time::Duration;
 
-use looma::on_db;
-use looma_tests::{ADMIN_PASSWORD, Store, TestServer, eventually};
+use looma::{
+    clock::{Clock, Timestamp},
+    db::Db,
+    on_db,
+    run::Start,
+};
+use looma_tests::{ADMIN_PASSWORD, Client, Store, TestServer, eventually};
+use reqwest::Method;
 use serde_json::json;
 
 async fn two() -> Option<(TestServer, TestServer)> {
@@ -140,6 +146,100 @@ async fn a_session_ends_everywhere() {
     here.post("/auth/logout", &json!({})).await.expect(204);
     second.run_task("feed.follow").await;
     there.get("/auth/me").await.expect(401);
+    first.stop().await;
+    second.stop().await;
+}
+
+/// Of two that start at once on an empty database one makes the administrator; the other starts as well, and leaves no
+/// password that opens nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_administrator_is_made_once() {
+    let Some(here) = Store::postgres().await else { return };
+    let there = here.beside();
+    let start = |store: &Store| {
+        let (clock, _) = Clock::manual(Timestamp::parse("2026-01-01T00:00:00Z").unwrap());
+        looma::run::start(Start { settings: store.settings(), clock, admin_password: None })
+    };
+    // Both have seen that there is no user before either can make one.
+    let db = Db::open(&here.url().unwrap().parse().unwrap(), 2).await.unwrap();
+    let mut held = db.write().await.unwrap();
+    let lock = "LOCK TABLE cluster_users IN EXCLUSIVE MODE";
+    on_db!(&mut held, |c| sqlx::query(lock).execute(c).await.map(drop)).unwrap();
+    let let_go = async {
+        eventually("two that wait", async || {
+            let waiting =
+                "SELECT count(*) AS n FROM pg_locks WHERE relation = 'cluster_users'::regclass AND NOT granted";
+            let mut reader = db.read().await.unwrap();
+            let n: i64 = on_db!(&mut reader, |c| sqlx::query_scalar(waiting).fetch_one(c).await).unwrap();
+            (n == 2).then_some(())
+        })
+        .await;
+        held.commit().await.unwrap();
+    };
+    let (first, second, ()) = tokio::join!(start(&here), start(&there), let_go);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let passwords: Vec<String> = [&here, &there]
+        .iter()
+        .filter_map(|store| std::fs::read_to_string(store.dir().join("admin-password")).ok())
+        .collect();
+    let [password] = &passwords[..] else { panic!("{} passwords were written", passwords.len()) };
+    for running in [first, second] {
+        let client = Client::new(format!("http://{}", running.address), None);
+        running.app.tasks.run_now("feed.follow").await.unwrap();
+        client.post("/auth/login", &json!({"username": "admin", "password": password.trim()})).await.expect(200);
+        running.stop().await.unwrap();
+    }
+    db.close().await;
+}
+
+/// While a request runs at one replica, the other does not run it under the same key, however long that takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_is_not_run_at_the_other() {
+    let Some((first, second)) = two().await else { return };
+    let here = first.sign_in("admin", ADMIN_PASSWORD).await;
+    second.run_task("feed.follow").await;
+    let there = second.with_token(here.token().unwrap());
+    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let (own, begun) = (go.clone(), std::sync::Arc::new(tokio::sync::Semaphore::new(0)));
+    let begins = begun.clone();
+    first.app().tasks.every("test.slow", Duration::from_secs(86_400), move || {
+        let (go, begins) = (own.clone(), begins.clone());
+        async move {
+            begins.add_permits(1);
+            go.acquire().await?.forget();
+            Ok(())
+        }
+    });
+    let run = |client: &Client| {
+        let request = client.request(Method::POST, "/tasks/test.slow/run").header("idempotency-key", "k-1");
+        let (client, request) = (client.clone(), request.json(&json!({})));
+        async move { client.send(request).await }
+    };
+    let beside = async {
+        begun.acquire().await.unwrap().forget();
+        for _ in 0..5 {
+            first.advance(Duration::from_secs(20));
+            second.advance(Duration::from_secs(20));
+            let now = first.app().clock.now();
+            eventually("renewed claim", async || {
+                let mut reader = first.app().db.read().await.unwrap();
+                let at = "SELECT created_at FROM idempotency_keys";
+                let at: Timestamp = on_db!(&mut reader, |c| sqlx::query_scalar(at).fetch_one(c).await).unwrap();
+                (at == now).then_some(())
+            })
+            .await;
+        }
+        let refused = run(&there).await;
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        refused.expect(409);
+        go.add_permits(1);
+    };
+    let (ran, ()) = tokio::join!(run(&here), beside);
+    assert_eq!(ran.header("idempotency-replayed"), None);
+    ran.expect(200);
+    let again = run(&there).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    again.expect(200);
     first.stop().await;
     second.stop().await;
 }

@@ -247,6 +247,12 @@ pub fn is_refusal(error: &DbError) -> bool {
     error.as_database_error().is_some()
 }
 
+/// Whether a text held the character NUL, which PostgreSQL takes in no text: SQLSTATE 22021, in JSON 22P05.
+pub fn is_unstorable_text(error: &DbError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "22021" || code == "22P05")
+}
+
 /// Whether no connection became free in time.
 pub fn is_pool_timeout(error: &DbError) -> bool {
     matches!(error, sqlx::Error::PoolTimedOut)

@@ -150,8 +150,8 @@ fn is_news(feed: &Feed, notice: &str) -> bool {
 
 /// Deletes changes that nobody may resume from any more.
 async fn prune(feed: &Feed) -> anyhow::Result<()> {
+    let before = feed.0.clock.settled()?.minus(KEEP);
     let mut tx = feed.0.db.write().await?;
-    let before = feed.0.clock.now().minus(KEEP);
     let pruned = queries::prune(&mut tx, before, Revision(feed.head().0 - KEEP_NEWEST)).await?;
     tx.commit().await?;
     if pruned > 0 {

@@ -268,6 +268,9 @@ impl From<db::DbError> for ApiError {
                 "something that this refers to is not there, or something still refers to it".to_owned(),
             );
         }
+        if db::is_unstorable_text(&error) {
+            return Self::Malformed(Faults::one("", "a text holds the character NUL"));
+        }
         Self::unavailable(&error)
             .unwrap_or_else(|| Self::Internal(anyhow::Error::new(error).context("a statement failed")))
     }
