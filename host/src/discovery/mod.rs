@@ -85,6 +85,11 @@ impl Discovery {
         self.all().into_iter().filter(|source| pace.is_due(source, clock)).collect()
     }
 
+    /// Takes note of a run that has just ended.
+    fn saw_run(&self, source: &Source, clock: &Clock) {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).see(source, clock);
+    }
+
     /// A source by its name alone.
     fn find_named(&self, name: &str) -> Option<Arc<Source>> {
         self.all().into_iter().find(|source| source.name == name)

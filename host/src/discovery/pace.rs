@@ -10,8 +10,9 @@ use crate::clock::{Clock, Timestamp};
 #[derive(Debug, Default)]
 pub(super) struct Pace(HashMap<SourceId, Seen>);
 
+/// When a run was.
 #[derive(Debug)]
-struct Seen {
+pub(super) struct Seen {
     /// Which run.
     run: Timestamp,
     /// When it was seen here, by `Clock::uptime`.
@@ -23,14 +24,20 @@ struct Seen {
 impl Pace {
     /// Whether the time of a source has come.
     pub(super) fn is_due(&mut self, source: &Source, clock: &Clock) -> bool {
-        let Some(run) = source.last_run_at else { return source.enabled };
-        let uptime = clock.uptime();
-        let seen = || Seen { run, at: uptime, ago: clock.now().since(run) };
+        let last = self.see(source, clock);
+        let elapsed = last.map(|last| last.ago + clock.uptime().saturating_sub(last.at));
+        source.enabled && elapsed.is_none_or(|elapsed| elapsed >= source.interval())
+    }
+
+    /// Takes note of the last run of a source, if it is another one than was known.
+    pub(super) fn see(&mut self, source: &Source, clock: &Clock) -> Option<&Seen> {
+        let run = source.last_run_at?;
+        let seen = || Seen { run, at: clock.uptime(), ago: clock.now().since(run) };
         let last = self.0.entry(source.source_id.clone()).or_insert_with(seen);
         if last.run != run {
             *last = seen();
         }
-        source.enabled && last.ago + uptime.saturating_sub(last.at) >= source.interval()
+        Some(last)
     }
 
     /// Forgets a source.

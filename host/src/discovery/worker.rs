@@ -116,10 +116,13 @@ pub(super) async fn run(app: &App, known: &Source, why: Why) -> Result<Outcome, 
     }
     let stored = queries::set_outcome(&mut tx, &source.source_id, app.clock.now(), &outcome).await?;
     let mut changes = Changes::unaudited();
-    if let Some(source) = stored {
-        changes.put_quietly(SOURCES, source.source_id.0.clone(), &source);
+    if let Some(source) = &stored {
+        changes.put_quietly(SOURCES, source.source_id.0.clone(), source);
     }
     app.feed.commit(tx, changes).await?;
+    if let Some(source) = &stored {
+        app.discovery.saw_run(source, &app.clock);
+    }
     Ok(outcome)
 }
 
