@@ -4,13 +4,14 @@
 //! Functions that read take `&mut dyn AsConn`; what writes takes `&mut Tx`, so that writing outside a write transaction
 //! does not compile. This module knows no domain.
 //!
-//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `group_commit` (many small writes at once),
-//! `listen` (hearing of what others commit).
+//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `one` (a row by its key), `group_commit` (many small
+//! writes at once), `listen` (hearing of what others commit).
 
 mod group_commit;
 pub mod lease;
 mod listen;
 mod migrate;
+mod one;
 mod postgres;
 mod sqlite;
 mod types;
@@ -20,6 +21,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
 pub use group_commit::{GroupCommit, Overloaded};
 pub use listen::Listener;
 pub use migrate::{POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS};
+pub use one::{Row, find, lock};
 
 /// What a statement gives.
 pub type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
@@ -251,6 +253,24 @@ pub fn is_refusal(error: &DbError) -> bool {
 pub fn is_unstorable_text(error: &DbError) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "22021" || code == "22P05")
+}
+
+/// Whether PostgreSQL ended the transaction for the sake of another: tried again, it may well go through. The codes are
+/// `serialization_failure` and `deadlock_detected` of its appendix A.
+pub fn is_rivalry(error: &DbError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+/// Does what is one transaction, and does it again when it has lost to a rival: three times at most.
+pub async fn retried<T, Fut: Future<Output = Result<T>>>(work: impl Fn() -> Fut) -> Result<T> {
+    for _ in 0..2 {
+        match work().await {
+            Err(error) if is_rivalry(&error) => tracing::debug!(%error, "a transaction lost to a rival: tried again"),
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// Whether no connection became free in time.

@@ -84,7 +84,7 @@ async fn update(
     let mut tx = app.db.write().await?;
     let locked = queries::lock(&mut tx, &id).await?.or_not_found("user")?;
     conditions.allow_write(&locked.user.version())?;
-    let after = changed(&locked.user, patch)?;
+    let after = changed(&locked.user, &patch)?;
     let after = User { updated_at: app.clock.now(), ..after };
     if !is_active_admin(&after) {
         keep_an_administrator(&locked)?;
@@ -171,7 +171,7 @@ async fn set_permissions(
     conditions.answer(&Permissions { permissions: after.permissions.0 })
 }
 
-fn changed(user: &User, patch: Patch) -> ApiResult<User> {
+fn changed(user: &User, patch: &Patch) -> ApiResult<User> {
     let User { role, status, ref email, ref permissions, .. } = *user;
     let writable = WritableUser { role, status, email: email.clone(), permissions: permissions.0.clone() };
     let writable = patch.apply(&writable)?;
