@@ -233,7 +233,7 @@ async fn end_orphans(app: &App) -> anyhow::Result<()> {
 
 /// Forgets alerts that are long over, and what evaluators remember of series that are gone.
 pub(super) async fn prune(app: &App) -> anyhow::Result<()> {
-    let now = app.clock.now();
+    let now = app.clock.settled()?;
     let kept = Duration::from_secs(u64::from(app.settings.alerts.history_days) * 24 * 3600);
     let mut tx = app.db.write().await?;
     queries::prune(&mut tx, now.minus(kept)).await?;

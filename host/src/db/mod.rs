@@ -4,10 +4,12 @@
 //! Functions that read take `&mut dyn AsConn`; what writes takes `&mut Tx`, so that writing outside a write transaction
 //! does not compile. This module knows no domain.
 //!
-//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `one` (a row by its key), `group_commit` (many small writes at once).
+//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `one` (a row by its key), `group_commit` (many small
+//! writes at once), `listen` (hearing of what others commit).
 
 mod group_commit;
 pub mod lease;
+mod listen;
 mod migrate;
 mod one;
 mod postgres;
@@ -17,6 +19,7 @@ mod types;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
 
 pub use group_commit::{GroupCommit, Overloaded};
+pub use listen::Listener;
 pub use migrate::{POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS};
 pub use one::{Row, find, lock};
 
@@ -194,6 +197,14 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await,
         }
     }
+
+    /// Takes back what was written; when this returns, nobody waits for its locks any more.
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
 }
 
 impl AsConn for Conn<'_> {
@@ -249,6 +260,17 @@ pub async fn retried<T, Fut: Future<Output = Result<T>>>(work: impl Fn() -> Fut)
         }
     }
     work().await
+}
+
+/// Whether the database itself refused a statement, rather than not being there to take it.
+pub fn is_refusal(error: &DbError) -> bool {
+    error.as_database_error().is_some()
+}
+
+/// Whether a text held the character NUL, which PostgreSQL takes in no text: SQLSTATE 22021, in JSON 22P05.
+pub fn is_unstorable_text(error: &DbError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "22021" || code == "22P05")
 }
 
 /// Whether no connection became free in time.

@@ -77,7 +77,7 @@ pub fn start(app: &App) {
 
 /// Forgets deliveries and silences that are long over.
 async fn prune(app: &App) -> anyhow::Result<()> {
-    let now = app.clock.now();
+    let now = app.clock.settled()?;
     let kept = Duration::from_secs(u64::from(app.settings.alerts.delivery_log_days) * 24 * 3600);
     let mut tx = app.db.write().await?;
     deliveries::prune(&mut tx, now.minus(kept)).await?;
