@@ -52,27 +52,32 @@ impl Hashers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use futures_util::FutureExt as _;
 
     use super::*;
+
+    /// Work that lasts until the other end of the channel is dropped.
+    fn until(ended: &Arc<Mutex<mpsc::Receiver<()>>>) -> impl FnOnce() -> anyhow::Result<()> + Send + use<> {
+        let ended = ended.clone();
+        move || {
+            assert!(ended.lock().unwrap().recv().is_err());
+            Ok(())
+        }
+    }
 
     /// More than may wait are told to come back; when those that wait are gone, there is room.
     #[tokio::test]
     async fn only_so_many_wait() {
         let hashers = Hashers::new();
         let (go, ended) = mpsc::channel::<()>();
-        let ended = Arc::new(std::sync::Mutex::new(ended));
-        let hold = || {
-            let ended = ended.clone();
-            hashers.run(move || Ok(drop(ended.lock().unwrap().recv())))
-        };
-        let mut held: Vec<_> = (0..RUNNING + WAITING).map(|_| Box::pin(hold())).collect();
+        let ended = Arc::new(Mutex::new(ended));
+        let mut held: Vec<_> = (0..RUNNING + WAITING).map(|_| Box::pin(hashers.run(until(&ended)))).collect();
         for one in &mut held {
             assert!(one.now_or_never().is_none());
         }
-        assert!(matches!(hold().await, Err(ApiError::Unavailable(_, 1))));
+        assert!(matches!(hashers.run(until(&ended)).await, Err(ApiError::Unavailable(_, 1))));
         drop(go);
         for one in held {
             one.await.unwrap();
@@ -85,11 +90,9 @@ mod tests {
     async fn work_that_was_left_keeps_its_turn() {
         let hashers = Hashers::new();
         let (go, ended) = mpsc::channel::<()>();
-        let ended = Arc::new(std::sync::Mutex::new(ended));
+        let ended = Arc::new(Mutex::new(ended));
         for _ in 0..RUNNING {
-            let ended = ended.clone();
-            let left = hashers.run(move || Ok(drop(ended.lock().unwrap().recv())));
-            assert!(left.now_or_never().is_none());
+            assert!(hashers.run(until(&ended)).now_or_never().is_none());
         }
         let mut next = Box::pin(hashers.run(|| Ok(())));
         assert!((&mut next).now_or_never().is_none());
