@@ -23,6 +23,7 @@ mod migrations;
 mod nodes;
 mod notifications;
 mod plugins;
+mod races;
 mod readme;
 mod replicas;
 mod serve;

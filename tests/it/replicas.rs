@@ -1,4 +1,9 @@
-//! Two replicas on one PostgreSQL are one cluster.
+//! Two replicas on one PostgreSQL are one cluster. What each asks the other's writes for is in `access` and `registry`, the
+//! end of one that was away for too long in `behind`.
+
+mod access;
+mod behind;
+mod registry;
 
 use std::time::Duration;
 
@@ -18,6 +23,43 @@ async fn two() -> Option<(TestServer, TestServer)> {
     Some((first, TestServer::start(store).await))
 }
 
+/// How many replicas listen for what others commit.
+const LISTENERS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+
+/// Two replicas that hear nothing of each other unless they ask: the connections that would wake them are gone.
+async fn deaf() -> Option<(TestServer, TestServer)> {
+    let (first, second) = two().await?;
+    listen(&first).await;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+        WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+    assert_eq!(number(&first, end).await, 2);
+    for replica in [&first, &second] {
+        eventually("an end of listening", async || error_of_listening(replica)).await;
+    }
+    Some((first, second))
+}
+
+/// Waits until both replicas listen.
+async fn listen(either: &TestServer) {
+    eventually("two that listen", async || (number(either, LISTENERS).await == 2).then_some(())).await;
+}
+
+fn error_of_listening(replica: &TestServer) -> Option<String> {
+    replica.app().tasks.list().into_iter().find(|task| task.name == "feed.listen")?.last_error
+}
+
+/// Waits until a replica has a service in memory: asking for it over HTTP would make it look.
+async fn has(replica: &TestServer, id: &str) {
+    eventually(id, async || replica.app().registry.service(&id.into())).await;
+}
+
+/// A number out of the database that both replicas use.
+async fn number(replica: &TestServer, sql: &'static str) -> i64 {
+    let mut reader = replica.app().db.read().await.unwrap();
+    on_db!(&mut reader, |c| sqlx::query_scalar(sql).fetch_one(c).await).unwrap()
+}
+
 fn service() -> serde_json::Value {
     json!({"service_id": "a", "service_name": "name", "service_type": "t", "service_url": "http://a", "ttl_seconds": 10})
 }
@@ -31,6 +73,39 @@ async fn one_finds_what_the_other_registered() {
     let found = second.viewer().await.get("/discovery/name").await.expect(200);
     assert_eq!(found["items"][0]["revision"], stored["revision"]);
     assert_eq!(found["revision"], stored["revision"]);
+    first.stop().await;
+    second.stop().await;
+}
+
+/// A commit at one replica wakes the other: time stands still, so that nothing runs because its time has come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_wakes_the_other() {
+    let Some((first, second)) = two().await else { return };
+    listen(&first).await;
+    first.admin().await.post("/services", &service()).await.expect(201);
+    has(&second, "a").await;
+    first.stop().await;
+    second.stop().await;
+}
+
+/// A lost connection is told of and made anew; meanwhile replicas read on of themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_is_made_anew() {
+    let Some((first, second)) = deaf().await else { return };
+    let admin = first.admin().await;
+    let mut named = service();
+    admin.post("/services", &named).await.expect(201);
+    assert_eq!(second.app().registry.service(&"a".into()), None);
+    second.run_task("feed.follow").await;
+    has(&second, "a").await;
+    [&first, &second].iter().for_each(|replica| replica.advance(Duration::from_secs(1)));
+    listen(&first).await;
+    for replica in [&first, &second] {
+        eventually("listening", async || error_of_listening(replica).is_none().then_some(())).await;
+    }
+    named["service_id"] = "b".into();
+    admin.post("/services", &named).await.expect(201);
+    has(&second, "b").await;
     first.stop().await;
     second.stop().await;
 }

@@ -66,9 +66,9 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
 
 impl Patch {
     /// Applies the patch to what is there, as JSON, and reads the result; the faults are those of the result.
-    pub fn apply<T: serde::Serialize + DeserializeOwned + ToSchema>(self, current: &T) -> ApiResult<T> {
+    pub fn apply<T: serde::Serialize + DeserializeOwned + ToSchema>(&self, current: &T) -> ApiResult<T> {
         let mut value = serde_json::to_value(current).map_err(|error| ApiError::Internal(error.into()))?;
-        merge(&mut value, Value::Object(self.0));
+        merge(&mut value, Value::Object(self.0.clone()));
         let bytes = serde_json::to_vec(&value).map_err(|error| ApiError::Internal(error.into()))?;
         parse(&bytes)
     }

@@ -65,11 +65,11 @@ async fn create(who: Admin, State(app): State<App>, Body(new): Body<NewUser>) ->
     etag::created(&format!("/api/v1/users/{}", user.user_id), user)
 }
 
-/// Gives a user.
+/// Gives a user. Signing in does not change its entity tag.
 #[utoipa::path(get, path = "/users/{user_id}", tag = "users", params(("user_id" = String, Path)), responses((status = 200, body = User), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("admin"))))]
 async fn read(_: Admin, State(app): State<App>, Path(id): Path<UserId>, conditions: Conditions) -> ApiResult<Response> {
     let user = queries::find(&mut app.db.read().await?, &id).await?.or_not_found("user")?;
-    conditions.answer(&user)
+    conditions.answer_shown(&user.version(), &user)
 }
 
 /// Changes role, status, e-mail address or permissions of a user. One who is no longer active is signed out at once.
@@ -83,14 +83,14 @@ async fn update(
 ) -> ApiResult<Response> {
     let mut tx = app.db.write().await?;
     let locked = queries::lock(&mut tx, &id).await?.or_not_found("user")?;
-    conditions.allow_write(&locked.user)?;
-    let after = changed(&locked.user, patch)?;
+    conditions.allow_write(&locked.user.version())?;
+    let after = changed(&locked.user, &patch)?;
     let after = User { updated_at: app.clock.now(), ..after };
     if !is_active_admin(&after) {
         keep_an_administrator(&locked)?;
     }
     save(&app, tx, &who, &locked.user, &after).await?;
-    conditions.answer(&after)
+    conditions.answer_shown(&after.version(), &after)
 }
 
 /// Deletes a user, with sessions and tokens.
@@ -103,7 +103,7 @@ async fn remove(
 ) -> ApiResult<StatusCode> {
     let mut tx = app.db.write().await?;
     let locked = queries::lock(&mut tx, &id).await?.or_not_found("user")?;
-    conditions.allow_write(&locked.user)?;
+    conditions.allow_write(&locked.user.version())?;
     keep_an_administrator(&locked)?;
     queries::delete(&mut tx, &id).await?;
     let mut changes = Changes::by(who.actor());
@@ -171,7 +171,7 @@ async fn set_permissions(
     conditions.answer(&Permissions { permissions: after.permissions.0 })
 }
 
-fn changed(user: &User, patch: Patch) -> ApiResult<User> {
+fn changed(user: &User, patch: &Patch) -> ApiResult<User> {
     let User { role, status, ref email, ref permissions, .. } = *user;
     let writable = WritableUser { role, status, email: email.clone(), permissions: permissions.0.clone() };
     let writable = patch.apply(&writable)?;
