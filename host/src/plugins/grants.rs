@@ -28,7 +28,7 @@ pub struct GrantsText {
     pub secrets: Vec<String>,
     /// whether it may send mail
     pub mail: bool,
-    /// bytes of its key-value store
+    /// bytes of its key-value store; each key counts 64 more
     pub kv_bytes: u64,
     /// memory of one instance; 0 takes the server's default
     pub memory_bytes: u64,
