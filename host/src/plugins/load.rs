@@ -134,8 +134,9 @@ impl Plugins {
     /// Whose file this is: what it says of itself.
     pub(super) async fn name_of(&self, wasm: &Arc<[u8]>) -> Result<PluginName, String> {
         let unnamed = "unnamed".to_owned().try_into()?;
-        let version = self.version(&unnamed, wasm, &Arc::new(Grants::default())).await?;
-        lifecycle::name(&version).await.map_err(|error| format!("it does not say who it is: {error}"))?.parse()
+        let version = self.version(&unnamed, wasm, &Arc::new(Grants::default())).await.map_err(cut)?;
+        let name = lifecycle::name(&version).await;
+        name.map_err(|error| cut(format!("it does not say who it is: {error}")))?.parse().map_err(cut)
     }
 
     async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, String> {
