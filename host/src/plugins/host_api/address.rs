@@ -46,16 +46,20 @@ fn inner(ip: IpAddr) -> Option<&'static str> {
         IpAddr::V4(ip) => inner_v4(ip),
         IpAddr::V6(ip) => {
             let first = ip.segments()[0];
-            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056).
+            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo's client (RFC 4380), and
+            // the old compatible ones (RFC 4291).
             let carried = match ip.segments() {
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
                 [0x2002, high, low, ..] => Some(carried(high, low)),
+                [0x2001, 0, .., high, low] => Some(carried(!high, !low)),
                 _ => None,
             };
             match carried {
                 _ if ip.is_loopback() => Some("a loopback address"),
                 _ if ip.is_unspecified() || ip.is_multicast() => Some("not the address of a host"),
                 _ if first & 0xfe00 == 0xfc00 => Some("a private address"),
+                // NAT64 of a network's own (RFC 8215).
+                _ if ip.segments()[..3] == [0x64, 0xff9b, 1] => Some("a private address"),
                 _ if first & 0xffc0 == 0xfe80 => Some("a link-local address"),
                 _ if first & 0xffc0 == 0xfec0 => Some("a site-local address"),
                 Some(v4) => inner_v4(v4),
@@ -73,7 +77,8 @@ fn inner_v4(ip: Ipv4Addr) -> Option<&'static str> {
     let [a, b, ..] = ip.octets();
     match (a, b) {
         _ if ip.is_loopback() => Some("a loopback address"),
-        _ if ip == Ipv4Addr::new(169, 254, 169, 254) => Some("a metadata address"),
+        // That of most providers, and that of one whose is outside every inner range.
+        _ if matches!(ip.octets(), [169, 254, 169, 254] | [168, 63, 129, 16]) => Some("a metadata address"),
         _ if ip.is_link_local() => Some("a link-local address"),
         _ if ip.is_private() => Some("a private address"),
         (100, 64..=127) => Some("a shared address of a provider"),
@@ -104,6 +109,10 @@ mod tests {
             "[fe80::1]:80",
             "[64:ff9b::7f00:1]:80",
             "[2002:7f00:1::]:80",
+            "[2001:0:1:2:3:4:80ff:fffe]:80",
+            "[64:ff9b:1::a00:1]:80",
+            "[::127.0.0.1]:80",
+            "168.63.129.16:80",
         ] {
             assert!(check(inner.parse().unwrap(), &Grants::default(), None).is_err(), "{inner}");
         }

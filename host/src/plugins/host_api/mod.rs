@@ -7,6 +7,7 @@ mod http;
 mod kv;
 mod log;
 mod mail;
+mod mask;
 mod net;
 
 use std::collections::BTreeMap;
