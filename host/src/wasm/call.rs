@@ -45,6 +45,9 @@ pub fn classify(error: &wasmtime::Error, denied: Option<&str>, stderr: &str) -> 
     if cause.contains("fuel") {
         return Fault::Limit("it handed more bytes to the host than one call may".to_owned());
     }
+    if cause.contains("handle limit") {
+        return Fault::Limit("it held more handles than it may".to_owned());
+    }
     let stderr = stderr.trim();
     if stderr.is_empty() { Fault::Trap(cause) } else { Fault::Trap(format!("{cause}; it printed: {stderr}")) }
 }

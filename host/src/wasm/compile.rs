@@ -130,6 +130,7 @@ async fn compile(compiler: &Compiler, cache: &Cache, wasm: &Arc<[u8]>) -> Result
 }
 
 async fn in_child(exe: &Path, limits: CompileLimits, cache: &Cache, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let _turn = cache.turn().await;
     let scratch = cache.scratch(Digest::of(wasm)).context("could not make a scratch folder")?;
     let (input, output) = (scratch.path().join("in.wasm"), scratch.path().join("out.cwasm"));
     tokio::fs::write(&input, wasm).await.context("could not write the component for compiling")?;
