@@ -2,5 +2,7 @@
 
 mod calls;
 mod files;
+mod fuzz;
 mod grants;
+mod hostile;
 mod uploads;
