@@ -29,6 +29,7 @@ impl FromStr for PluginName {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if text.is_empty() || text.len() > 63 || text.starts_with('-') || !text.bytes().all(allowed) {
+            let text: String = text.chars().take(100).collect();
             return Err(format!(
                 "{text:?} is not a plugin name: use 1 to 63 lower-case letters, digits and hyphens, no hyphen first"
             ));
