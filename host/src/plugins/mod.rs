@@ -25,6 +25,8 @@ mod watch;
 mod worker;
 
 #[cfg(test)]
+mod swaps;
+#[cfg(test)]
 mod tests;
 
 use std::{
