@@ -1,6 +1,10 @@
 //! `/plugins`: how they come in, what is told of a bad one, and what goes on while they change.
 
 mod calls;
+mod counts;
 mod files;
 mod grants;
+mod health;
+mod retries;
+mod shares;
 mod uploads;

@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use crate::plugins::bindings::looma::host::http::{Host, HttpError, Request, Response};
 
-use super::{Ctx, Reach, address};
+use super::{Ctx, Interface, Reach, address};
 
 const HOPS: usize = 5;
 const HEADERS: usize = 64;
@@ -73,7 +73,9 @@ impl HttpClients {
 
 impl Host for Ctx {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
+        self.asked(Interface::Http)?;
         if !self.take_request() {
+            self.reach.denied(Interface::Http);
             return Ok(Err(HttpError::Denied("this call made too many requests".to_owned())));
         }
         let asked = Duration::from_millis(u64::from(request.timeout_ms));
@@ -81,10 +83,14 @@ impl Host for Ctx {
         // The call's own deadline comes a little later, so that the plugin can still say what happened.
         let within = within.min(self.reach.remaining().mul_f32(0.95));
         let sent = tokio::time::timeout(within, follow(self.reach.clone(), request)).await;
+        if let Ok(Err(HttpError::Denied(_))) = &sent {
+            self.reach.denied(Interface::Http);
+        }
         Ok(sent.unwrap_or(Err(HttpError::Timeout)))
     }
 
     async fn sign(&mut self, secret: String, message: Vec<u8>) -> wasmtime::Result<Result<Vec<u8>, HttpError>> {
+        self.asked(Interface::Http)?;
         let signed = self.reach.secret(&secret).and_then(|secret| {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
                 .map_err(|_| HttpError::Denied("the secret cannot be used to sign".to_owned()))?;
@@ -181,7 +187,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpErro
 
 async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpError> {
     let (host, port, named) = check_grant(reach, hop)?;
-    let addresses = address::resolve(&host, port, reach.remaining()).await.map_err(HttpError::Dns)?;
+    let addresses = address::resolve(reach, &host, port, reach.remaining()).await;
+    let addresses = addresses.map_err(|error| HttpError::Dns(error.to_string()))?;
     for address in &addresses {
         address::check(*address, &reach.grants, named).map_err(|why| HttpError::Denied(format!("{host}: {why}")))?;
     }
