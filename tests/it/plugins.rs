@@ -1,5 +1,6 @@
 //! `/plugins`: how they come in, what is told of a bad one, and what goes on while they change.
 
+mod batches;
 mod calls;
 mod counts;
 mod files;

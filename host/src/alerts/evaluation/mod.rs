@@ -35,22 +35,25 @@ pub(super) enum Fault {
     Db(#[from] db::DbError),
 }
 
-/// Evaluates a rule. Gives what is to be told of it though it went well: a message that could not be filled in.
+/// Evaluates a rule. Gives what is to be told of it though it went well: series that crash the evaluator, a message that could not be
+/// filled in.
 pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Result<Option<String>, Fault> {
     let now = app.clock.now();
     let judged = judge::judge(app, rule, own, now).await?;
     let open = app.alerts.open(&rule.rule_id);
     let steps = steps::Steps { app, rule, now };
     let outcome = steps.take(&judged, &open, &mut own.missing);
+    let unjudged = judged.told();
     let changed = changed_states(own, judged.next);
+    let told = unjudged.or(outcome.message_fault);
     if outcome.record.is_empty() && changed.is_empty() {
-        return Ok(outcome.message_fault);
+        return Ok(told);
     }
     if commit(app, rule, &outcome.record, &changed, now).await? {
         let states = own.states.get_or_insert_default();
         states.extend(changed.into_iter().map(|state| (state.series, state)));
     }
-    Ok(outcome.message_fault)
+    Ok(told)
 }
 
 /// What of the next states is not what is remembered already.
