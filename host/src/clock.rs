@@ -1,8 +1,15 @@
 //! Time: the `Timestamp` that everything stores and shows, and the `Clock` that everything asks.
 //!
 //! Nothing else in the program reads the system clock. A test puts a `ManualClock` in its place and moves it.
+//!
+//! What deletes by age asks `Clock::settled`, never `Clock::now`: a wall clock that a bad time server sent days ahead would
+//! make everything old at once.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
@@ -101,6 +108,8 @@ pub enum Clock {
     System {
         /// When this clock was made.
         start: Instant,
+        /// Whether its wall time is believed.
+        trust: Arc<Trust>,
     },
     /// A clock that stands still until it is moved.
     Manual(Arc<ManualClock>),
@@ -111,36 +120,110 @@ pub enum Clock {
 pub struct ManualClock {
     /// Wall time at `elapsed` zero, and how long has passed since.
     now: watch::Sender<(Timestamp, Duration)>,
+    trust: Trust,
+}
+
+/// How far the wall clock may run ahead of uptime before it is doubted.
+const LEAP: Duration = Duration::from_secs(3600);
+/// For how much uptime a wall clock must stand where it leapt to before it is believed.
+const STANDS: Duration = Duration::from_secs(24 * 3600);
+
+/// What is believed of the wall clock, as its distance from uptime in milliseconds: it is the same as long as nobody sets it.
+#[derive(Debug)]
+pub struct Trust(Mutex<Belief>);
+
+#[derive(Debug)]
+struct Belief {
+    distance: i64,
+    /// Where it leapt to, and at which uptime.
+    doubted: Option<(i64, Duration)>,
+}
+
+/// The wall clock ran ahead of the time that has passed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the wall clock ran {} s ahead of the time that has passed: nothing is deleted by age for {} s more, if it stays so; \
+    set it right, or start anew if it is right",
+    .by.as_secs(), .left.as_secs()
+)]
+pub struct Ahead {
+    /// How far.
+    pub by: Duration,
+    /// How much longer it must stand to be believed.
+    pub left: Duration,
+}
+
+impl Trust {
+    fn new(wall: Timestamp) -> Self {
+        Self(Mutex::new(Belief { distance: wall.0, doubted: None }))
+    }
+
+    fn judge(&self, wall: Timestamp, uptime: Duration) -> Result<Timestamp, Ahead> {
+        let (millis, leap) = (|by: Duration| i64::try_from(by.as_millis()).unwrap_or(i64::MAX), LEAP.as_millis());
+        let near = |a: i64, b: i64| u128::from(a.abs_diff(b)) <= leap;
+        let distance = wall.0.saturating_sub(millis(uptime));
+        let mut belief = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if distance <= belief.distance || near(distance, belief.distance) {
+            *belief = Belief { distance, doubted: None };
+            return Ok(wall);
+        }
+        let since = match belief.doubted {
+            Some((to, since)) if near(distance, to) => since,
+            _ => uptime,
+        };
+        let left = STANDS.saturating_sub(uptime.saturating_sub(since));
+        if left.is_zero() {
+            *belief = Belief { distance, doubted: None };
+            return Ok(wall);
+        }
+        if since == uptime {
+            belief.doubted = Some((distance, uptime));
+        }
+        Err(Ahead { by: Duration::from_millis(distance.abs_diff(belief.distance)), left })
+    }
 }
 
 impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
-        Self::System { start: Instant::now() }
+        let (start, trust) = (Instant::now(), Arc::new(Trust::new(system_now())));
+        Self::System { start, trust }
     }
 
     /// A clock that stands at `at`.
     pub fn manual(at: Timestamp) -> (Self, Arc<ManualClock>) {
-        let clock = Arc::new(ManualClock { now: watch::Sender::new((at, Duration::ZERO)) });
+        let clock = Arc::new(ManualClock { now: watch::Sender::new((at, Duration::ZERO)), trust: Trust::new(at) });
         (Self::Manual(clock.clone()), clock)
     }
 
     /// Wall time. It can jump: measure how long something took with `uptime`.
-    #[expect(clippy::disallowed_methods, reason = "the one home of the system clock")]
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::System { .. } => {
-                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                Timestamp(i64::try_from(since.as_millis()).unwrap_or(Timestamp::MAX.0).min(Timestamp::MAX.0))
-            }
+            Self::System { .. } => system_now(),
             Self::Manual(clock) => clock.now.borrow().0,
+        }
+    }
+
+    /// Wall time, for what deletes by age; refused while it is in doubt.
+    ///
+    /// The rule: the wall clock of the start is believed. When it runs ahead of uptime by more than an hour since it was
+    /// last believed, it is refused until it has stood there, to the hour, for 24 hours of uptime; when it goes back to
+    /// where it was, or further, it is believed at once. A start believes whatever clock it finds. A machine that slept has
+    /// its clock ahead of uptime, too: what is old by then is deleted a day later.
+    pub fn settled(&self) -> Result<Timestamp, Ahead> {
+        match self {
+            Self::System { start, trust } => trust.judge(system_now(), start.elapsed()),
+            Self::Manual(clock) => {
+                let (wall, uptime) = *clock.now.borrow();
+                clock.trust.judge(wall, uptime)
+            }
         }
     }
 
     /// Time that only ever goes forward, from when this clock was made.
     pub fn uptime(&self) -> Duration {
         match self {
-            Self::System { start } => start.elapsed(),
+            Self::System { start, .. } => start.elapsed(),
             Self::Manual(clock) => clock.now.borrow().1,
         }
     }
@@ -157,6 +240,12 @@ impl Clock {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one home of the system clock")]
+fn system_now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(Timestamp::MAX.0).min(Timestamp::MAX.0))
 }
 
 impl ManualClock {
@@ -186,5 +275,43 @@ mod tests {
         }
         assert_eq!(Timestamp::parse("2026-01-01T01:00:00+01:00"), Timestamp::parse("2026-01-01T00:00:00Z"));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Small steps are believed, however many; a leap is not, until it has stood for a day.
+    #[test]
+    fn a_leap_must_stand_to_be_believed() {
+        let (clock, manual) = Clock::manual(Timestamp(0));
+        for _ in 0..48 {
+            manual.advance(HOUR);
+            manual.jump(clock.now().plus(HOUR));
+            assert_eq!(clock.settled().ok(), Some(clock.now()));
+        }
+        manual.jump(clock.now().plus(HOUR + Duration::from_millis(1)));
+        for _ in 0..24 {
+            assert!(clock.settled().is_err());
+            manual.advance(HOUR);
+        }
+        assert_eq!(clock.settled().ok(), Some(clock.now()));
+    }
+
+    /// A clock that leaps from one place to the next is never believed, and at once when it is back.
+    #[test]
+    fn a_clock_that_leaps_about_is_not_believed() {
+        let (clock, manual) = Clock::manual(Timestamp(0));
+        for day in 1..10 {
+            manual.jump(Timestamp(day * 864_000_000));
+            let ahead = clock.settled().expect_err("it leapt");
+            assert_eq!((ahead.left, ahead.by > HOUR), (STANDS, true), "{ahead}");
+            manual.advance(23 * HOUR);
+            assert!(clock.settled().is_err());
+        }
+        manual.jump(Timestamp(9 * 23 * 3_600_000));
+        assert!(clock.settled().is_ok());
+        manual.jump(Timestamp::MIN);
+        assert!(clock.settled().is_ok());
+        manual.jump(Timestamp::MAX);
+        assert!(clock.settled().is_err());
     }
 }

@@ -36,7 +36,7 @@ struct Shared {
     drained: CancellationToken,
     last: TaskTracker,
     periodic: Mutex<BTreeMap<&'static str, Arc<Periodic>>>,
-    lasting: Mutex<BTreeMap<&'static str, Timestamp>>,
+    lasting: Mutex<BTreeMap<&'static str, Lasting>>,
     broken: watch::Sender<Option<&'static str>>,
 }
 
@@ -47,6 +47,11 @@ struct Periodic {
     turn: AsyncMutex<()>,
     runs: AtomicU64,
     last: Mutex<(Option<Timestamp>, Option<Duration>, Option<String>)>,
+}
+
+struct Lasting {
+    began: Timestamp,
+    error: Option<String>,
 }
 
 /// What is to be seen of a task.
@@ -104,7 +109,7 @@ impl Tasks {
 
     /// Runs `lasting` until the program stops; it must end when `stopping` says so, and not before.
     pub fn spawn(&self, name: &'static str, lasting: impl Future<Output = ()> + Send + 'static) {
-        self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner).insert(name, self.0.clock.now());
+        self.begin(name);
         let tasks = self.clone();
         self.supervise(name, async move {
             tokio::select! {
@@ -119,7 +124,7 @@ impl Tasks {
 
     /// As `spawn`, for what others write through: it goes on until every other task and every request has ended.
     pub fn spawn_last(&self, name: &'static str, lasting: impl Future<Output = ()> + Send + 'static) {
-        self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner).insert(name, self.0.clock.now());
+        self.begin(name);
         let tasks = self.clone();
         self.supervise_in(&self.0.last, name, async move {
             tokio::select! {
@@ -130,6 +135,18 @@ impl Tasks {
                 () = tasks.0.drained.cancelled() => {}
             }
         });
+    }
+
+    fn begin(&self, name: &'static str) {
+        let lasting = Lasting { began: self.0.clock.now(), error: None };
+        self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner).insert(name, lasting);
+    }
+
+    /// Says of a lasting task what is wrong with it; `None` when nothing is any more.
+    pub fn note(&self, name: &str, error: Option<String>) {
+        if let Some(lasting) = self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            lasting.error = error;
+        }
     }
 
     /// Runs `once` when every other task and every request has ended.
@@ -146,14 +163,23 @@ impl Tasks {
         self.supervise(name, once);
     }
 
-    /// Runs a periodic task now and waits for it; `None` if there is none of that name.
+    /// Runs a periodic task now and waits for it; `None` if there is none of that name. It runs to its end even if nobody
+    /// waits any more.
     pub async fn run_now(&self, name: &str) -> Option<TaskStatus> {
         let found = {
             let periodic = self.0.periodic.lock().unwrap_or_else(PoisonError::into_inner);
             periodic.get_key_value(name).map(|(name, task)| (*name, task.clone()))
         };
         let (name, task) = found?;
-        self.turn(name, &task).await;
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let (tasks, run) = (self.clone(), task.clone());
+        self.detach(name, async move {
+            tasks.turn(name, &run).await;
+            // Nobody takes it when whoever asked has left.
+            let _ = done.send(());
+        });
+        // A panic ends the process, and this with it.
+        let _ = ended.await;
         Some(status(name, &task))
     }
 
@@ -189,13 +215,13 @@ impl Tasks {
     pub fn list(&self) -> Vec<TaskStatus> {
         let periodic = self.0.periodic.lock().unwrap_or_else(PoisonError::into_inner);
         let lasting = self.0.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasting = lasting.iter().map(|(name, began)| TaskStatus {
+        let lasting = lasting.iter().map(|(name, Lasting { began, error })| TaskStatus {
             name: (*name).to_owned(),
             period_seconds: None,
             runs: 1,
             last_run: Some(*began),
             last_duration_ms: None,
-            last_error: None,
+            last_error: error.clone(),
         });
         let mut all: Vec<_> = periodic.iter().map(|(name, task)| status(name, task)).chain(lasting).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -244,5 +270,35 @@ fn status(name: &str, task: &Periodic) -> TaskStatus {
         last_run,
         last_duration_ms: took.map(|took| took.as_secs_f64() * 1000.0),
         last_error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever asked for a run may leave: it runs to its end.
+    #[tokio::test]
+    async fn a_run_outlives_whoever_asked_for_it() {
+        let (clock, _manual) = Clock::manual(Timestamp::MIN);
+        let tasks = Tasks::new(clock);
+        let (begun, gate) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let (tell, wait) = (begun.clone(), gate.clone());
+        tasks.every("slow", Duration::from_secs(1), move || {
+            let (tell, wait) = (tell.clone(), wait.clone());
+            async move {
+                tell.notify_one();
+                wait.notified().await;
+                Ok(())
+            }
+        });
+        tokio::select! {
+            _ = tasks.run_now("slow") => panic!("it waits for the gate"),
+            () = begun.notified() => {}
+        }
+        gate.notify_one();
+        tasks.stop();
+        tasks.finished().await;
+        assert_eq!(tasks.list()[0].runs, 1);
     }
 }

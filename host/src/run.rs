@@ -70,8 +70,16 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
     let address = listener.local_addr()?;
-    serve::serve(&app.tasks, router::router(app.clone()), listener);
+    serve::serve(&app.tasks, router::router(app.clone()), listener, limits(&app.settings.server));
     Ok(Running { app, address, _claim: claim })
+}
+
+fn limits(settings: &settings::Server) -> serve::Limits {
+    serve::Limits {
+        first_request: Duration::from_secs(settings.header_timeout_seconds),
+        next_request: Duration::from_secs(settings.idle_timeout_seconds),
+        connections: settings.connections,
+    }
 }
 
 async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
@@ -81,7 +89,7 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let feed = Feed::new(db.clone(), clock.clone(), ids.clone(), replica.clone());
     let key_file = settings.auth.signing_key_file.clone();
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
-    let auth = Auth::new(clock.clone(), files::signing_key(&key_file, || ids.random())?);
+    let auth = Auth::new(clock.clone(), feed.clone(), files::signing_key(&key_file, || ids.random())?);
     let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
@@ -125,16 +133,7 @@ async fn load(app: &App) -> anyhow::Result<()> {
 fn start_tasks(app: &App) {
     let seconds = Duration::from_secs;
     let tasks = &app.tasks;
-    let feed = app.feed.clone();
-    tasks.every("feed.follow", seconds(1), move || {
-        let feed = feed.clone();
-        async move { feed::follow(&feed).await }
-    });
-    let feed = app.feed.clone();
-    tasks.every("feed.prune", seconds(3600), move || {
-        let feed = feed.clone();
-        async move { feed::prune(&feed).await }
-    });
+    feed::start(&app.feed, tasks);
     let (db, clock) = (app.db.clone(), app.clock.clone());
     tasks.every("http.prune", seconds(3600), move || {
         let (db, clock) = (db.clone(), clock.clone());

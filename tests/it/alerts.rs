@@ -41,6 +41,24 @@ async fn only(looma: &TestServer) -> Value {
     all[0].clone()
 }
 
+/// Lets the database refuse every new alert, or take them again.
+async fn breaks(looma: &TestServer, broken: bool) {
+    let sql = match (looma.app().db.kind(), broken) {
+        ("sqlite", true) => {
+            "CREATE TRIGGER broken BEFORE INSERT ON alert_records BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        }
+        ("sqlite", false) => "DROP TRIGGER broken",
+        (_, true) => {
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$; \
+             CREATE TRIGGER broken BEFORE INSERT ON alert_records FOR EACH ROW EXECUTE FUNCTION broken()"
+        }
+        (_, false) => "DROP TRIGGER broken ON alert_records; DROP FUNCTION broken",
+    };
+    let mut tx = looma.app().db.write().await.unwrap();
+    looma::on_db!(&mut tx, |c| sqlx::raw_sql(sql).execute(c).await.map(drop)).unwrap();
+    tx.commit().await.unwrap();
+}
+
 both_databases! {
     /// An alert is pending until the breach has lasted, fires, and is over when the value is well again.
     async fn an_alert_is_pending_fires_and_ends(looma: TestServer) {
@@ -188,6 +206,23 @@ both_databases! {
         sample(looma, "ai-1", 1.0).await;
         tick(looma, 10).await;
         assert_eq!(only(looma).await["resolve_reason"], "normal");
+    }
+
+    /// An evaluation that could not be written down is no evaluation: the next run brings what it would have brought.
+    async fn an_evaluation_that_was_not_written_comes_again(looma: TestServer) {
+        looma.load_plugins(&["threshold"]).await;
+        let id = rule(looma, "cpu high", json!({"interval_seconds": 3600})).await;
+        breaks(looma, true).await;
+        sample(looma, "ai-1", 95.0).await;
+        tick(looma, 1).await;
+        assert!(alerts(looma, "").await.is_empty());
+        let shown = looma.admin().await.get(&format!("/alert-rules/{id}")).await.expect(200);
+        assert!(shown["last_error"].as_str().is_some_and(|error| error.contains("write down")), "{shown}");
+        breaks(looma, false).await;
+        tick(looma, 1).await;
+        assert_eq!(only(looma).await["status"], "firing");
+        let shown = looma.admin().await.get(&format!("/alert-rules/{id}")).await.expect(200);
+        assert_eq!(shown["last_error"], Value::Null, "{shown}");
     }
 
     /// Switching a rule off, and deleting it, ends its alerts and says so.

@@ -78,6 +78,33 @@ both_databases! {
         looma.anonymous().post("/auth/login", &guess).await.expect(401);
     }
 
+    /// However many guess at once, no more of them are tried than one after the other would be.
+    async fn guesses_at_once_are_limited_too(looma: TestServer) {
+        let anonymous = looma.anonymous();
+        let guess = json!({"username": "admin", "password": "guess"});
+        let answers = futures_util::future::join_all((0..24).map(|_| anonymous.post("/auth/login", &guess))).await;
+        let (tried, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 401);
+        assert_eq!(tried.len(), 5);
+        for refused in refused {
+            assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() <= 61);
+            refused.expect(429);
+        }
+    }
+
+    /// Who knows the password is not taken for somebody who guesses it, however often.
+    async fn a_right_password_is_no_guess(looma: TestServer) {
+        for _ in 0..12 {
+            login(looma).await;
+        }
+        let guess = json!({"username": "admin", "password": "guess"});
+        for _ in 0..4 {
+            looma.anonymous().post("/auth/login", &guess).await.expect(401);
+        }
+        login(looma).await;
+        looma.anonymous().post("/auth/login", &guess).await.expect(401);
+        looma.anonymous().post("/auth/login", &guess).await.expect(429);
+    }
+
     /// A body that does not fit is answered with each place where it does not.
     async fn every_fault_of_a_body_is_told(looma: TestServer) {
         let answer = looma.anonymous().post("/auth/login", &json!({"username": 7, "pasword": "x"})).await;

@@ -1,6 +1,7 @@
 //! Wrong input, whatever the path: a problem that names every fault and its place, and nothing stored by half.
 
 use looma_tests::{Store, TestServer, both_databases};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -57,11 +58,76 @@ both_databases! {
         assert_eq!(count(looma, "/alert-rules").await + count(looma, "/channels").await, 0);
     }
 
+    /// A name that stands twice is told at its place, also in a free map, in a patch, and beside other faults.
+    async fn a_name_that_stands_twice_is_refused(looma: TestServer) {
+        let admin = looma.admin().await;
+        let service = |rest: &str| format!("{{\"service_id\": \"a\", \"service_name\": \"a\", \"service_type\": \"t\", {rest}}}");
+        for (body, pointers) in [
+            (service(r#""service_url": "http://a", "service_id": "b""#), vec!["/service_id"]),
+            (service(r#""service_url": "http://a", "tags": {"zone": "a", "zone": "b"}"#), vec!["/tags/zone"]),
+            (service(r#""service_url": "http://a", "config": {"a": [{"b": 1, "b": 2}]}"#), vec!["/config/a/0/b"]),
+            (service(r#""service_id": "b", "weight": "heavy""#), vec!["/service_id", "/service_url", "/weight"]),
+        ] {
+            let refused = admin.post_bytes("/services", "application/json", body.as_str()).await;
+            let mut told = refused.pointers();
+            told.sort_unstable();
+            assert_eq!(told, pointers, "{body}");
+            refused.expect(422);
+        }
+        assert_eq!(count(looma, "/services").await, 0);
+        admin.post("/services", &json!({"service_id": "a", "service_name": "a", "service_type": "t", "service_url": "http://a"}))
+            .await
+            .expect(201);
+        let twice = r#"{"tags": {"zone": "a", "zone": "b"}}"#;
+        let patch = admin.request(Method::PATCH, "/services/a").header("content-type", "application/merge-patch+json");
+        let refused = admin.send(patch.body(twice)).await;
+        assert_eq!(refused.pointers(), ["/tags/zone"]);
+        refused.expect(422);
+    }
+
+    /// Every parameter at fault is told by its name.
+    async fn every_fault_of_a_query_is_told(looma: TestServer) {
+        let admin = looma.admin().await;
+        for (path, pointers) in [
+            ("/services?limit=many&colour=red&status=flying", vec!["/colour", "/limit", "/status"]),
+            ("/services?limit=0", vec!["/limit"]),
+            ("/services?status=active&status=active", vec!["/status"]),
+            ("/metrics/query", vec!["/metric_name"]),
+        ] {
+            let refused = admin.get(path).await;
+            let mut told = refused.pointers();
+            told.sort_unstable();
+            assert_eq!(told, pointers, "{path}");
+            refused.expect(422);
+        }
+    }
+
     /// A body over the limit is 413, whatever it holds. It is one byte over: what is sent beyond that may go unread, and the
     /// answer be lost with the connection.
     async fn large_bodies_are_refused(looma: TestServer) {
         let body = "x".repeat(looma.app().settings.server.body_limit + 1);
         looma.admin().await.post_bytes("/services", "application/json", body).await.expect(413);
+    }
+
+    /// The character NUL, which PostgreSQL holds in no text, is nobody's name and no fault of the server: in no path and in no query.
+    async fn a_nul_is_no_fault_of_the_server(looma: TestServer) {
+        let nobody = json!({"username": "a\u{0}", "password": "guess"});
+        looma.anonymous().post("/auth/login", &nobody).await.expect(401);
+        let document = looma.anonymous().get("/api/openapi.json").await.expect(200);
+        let mut asked = 0;
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let Some(operation) = operations.get("get").filter(|_| !path.ends_with("/watch")) else { continue };
+            let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let queries = parameters.iter().filter(|parameter| parameter["in"] == "query");
+            let queries = queries.map(|parameter| format!("?{}=%00", parameter["name"].as_str().unwrap()));
+            let plain: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "%00" } else { part }).collect();
+            for query in queries.chain([String::new()]) {
+                let answer = looma.admin().await.get(&format!("{}{query}", plain.join("/"))).await;
+                assert!(answer.status < 500, "{path}{query}: {}", answer.json);
+                asked += 1;
+            }
+        }
+        assert!(asked > 50, "{asked}");
     }
 
     /// Limits, cursors, filters and sort fields that make no sense are told at their names.
@@ -95,6 +161,40 @@ async fn slow_bodies_are_given_up() {
     let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(body["status"], 408);
     looma.anonymous().get("/healthz").await.expect(200);
+    looma.stop().await;
+}
+
+/// A body that arrives a byte at a time is given up, too: each byte buys no more time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trickling_bodies_are_given_up() {
+    let store = Store::sqlite();
+    let mut settings = store.settings();
+    settings.server.request_timeout_seconds = 1;
+    let looma = TestServer::start_with(store, settings).await;
+    let token = looma.admin().await.token().unwrap().to_owned();
+    let stream = TcpStream::connect(looma.running.address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/services HTTP/1.1\r\nhost: looma\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: 1000000\r\n\r\n"
+    );
+    let (mut answers, mut asks) = stream.into_split();
+    asks.write_all(head.as_bytes()).await.unwrap();
+    let trickle = async {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            pause.tick().await;
+            // When the server has hung up, what it said is still there to be read.
+            let _ = asks.write_all(b" ").await;
+        }
+    };
+    let mut answer = [0; 12];
+    let answered = tokio::time::timeout(std::time::Duration::from_secs(30), answers.read_exact(&mut answer));
+    let answered = tokio::select! {
+        answered = answered => answered,
+        () = trickle => unreachable!("it goes on"),
+    };
+    answered.expect("it is given up").unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 408");
     looma.stop().await;
 }
 

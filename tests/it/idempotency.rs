@@ -1,11 +1,12 @@
 //! `Idempotency-Key`: a request that is sent twice is done once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use looma::on_db;
 use looma_tests::{ADMIN_PASSWORD, Answer, Client, Store, TestServer, both_databases};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 async fn post(client: &Client, path: &str, key: &str, body: &Value) -> Answer {
     client.send(client.request(Method::POST, path).header("idempotency-key", key).json(body)).await
@@ -125,6 +126,36 @@ both_databases! {
         ran.expect(200);
         assert_eq!(runs(admin).await, before + 1);
         assert_eq!(post(admin, RUN, "k-1", &json!({})).await.header("idempotency-replayed"), Some("true"));
+    }
+
+    /// A request that takes longer than a minute is not run beside itself either.
+    async fn a_slow_request_is_not_run_beside_itself(looma: TestServer) {
+        let admin = looma.sign_in("admin", ADMIN_PASSWORD).await;
+        let (go, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (own, begins) = (go.clone(), begun.clone());
+        looma.app().tasks.every("test.slow", Duration::from_secs(86_400), move || {
+            let (go, begins) = (own.clone(), begins.clone());
+            async move {
+                begins.add_permits(1);
+                go.acquire().await?.forget();
+                Ok(())
+            }
+        });
+        let (slow, body) = ("/tasks/test.slow/run", json!({}));
+        let beside = async {
+            begun.acquire().await.unwrap().forget();
+            looma.advance(Duration::from_secs(61));
+            let again = tokio::time::timeout(Duration::from_secs(20), post(&admin, slow, "k-1", &body)).await;
+            let refused = again.expect("it does not wait for the first one");
+            assert_eq!(refused.header("retry-after"), Some("1"));
+            refused.expect(409);
+            post(&admin, slow, "k-1", &json!({"other": "body"})).await.expect(422);
+            go.add_permits(1);
+        };
+        let (ran, ()) = tokio::join!(post(&admin, slow, "k-1", &body), beside);
+        ran.expect(200);
+        assert_eq!(post(&admin, slow, "k-1", &body).await.header("idempotency-replayed"), Some("true"));
+        assert_eq!(begun.available_permits(), 0);
     }
 
     /// Of many at once one is done, and every other is its replay or told to wait.

@@ -1,6 +1,6 @@
 //! What people are told, and when.
 
-use looma_tests::{Receiver, TestServer, both_databases};
+use looma_tests::{Receiver, Store, TestServer, both_databases};
 use serde_json::{Value, json};
 
 use crate::{
@@ -193,4 +193,58 @@ both_databases! {
         tick(looma, 1).await;
         assert_eq!(receiver.next().await.json["id"], id);
     }
+
+    /// Alerts that are ended and acknowledged by hand while their groups are told do not get into each other's way.
+    async fn many_at_once_do_not_lock_each_other_out(looma: TestServer) {
+        let receiver = watched(looma, json!({"continue": true, "group_interval_seconds": 1})).await;
+        let admin = looma.admin().await;
+        for (name, by) in [("by service", json!(["service_id"])), ("together", json!([]))] {
+            let route = json!({"name": name, "channels": ["ops-hook"], "group_by": by, "group_wait_seconds": 0,
+                "group_interval_seconds": 1, "continue": true});
+            admin.post("/routes", &route).await.expect(201);
+        }
+        for _ in 0..6 {
+            for n in 0..12 {
+                sample(looma, &format!("ai-{n}"), 95.0).await;
+            }
+            looma.advance(std::time::Duration::from_secs(10));
+            looma.run_task("alerts.evaluate").await;
+            let firing = alerts(looma, "status=firing").await;
+            assert_eq!(firing.len(), 12);
+            let by_hand = firing.iter().enumerate().map(|(n, alert)| async move {
+                let what = if n % 3 == 0 { "acknowledge" } else { "resolve" };
+                admin.post(&format!("/alerts/{}/{what}", alert["id"].as_str().unwrap()), &json!({})).await.expect(200);
+            });
+            let told = async {
+                for _ in 0..3 {
+                    looma.run_task("notify.deliver").await;
+                }
+            };
+            tokio::join!(futures_util::future::join_all(by_hand), told);
+        }
+        receiver.next().await;
+    }
+}
+
+/// A transaction that PostgreSQL ends for the sake of another is tried again, by who evaluates and by who tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_tried_again() {
+    let Some(store) = Store::postgres().await else { return };
+    let looma = TestServer::start(store).await;
+    let receiver = watched(&looma, json!({})).await;
+    let broken = "CREATE SEQUENCE faults; \
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        IF nextval('faults') IN (1, 2, 4, 5) THEN RAISE EXCEPTION 'the loser' USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$; \
+        CREATE TRIGGER fail BEFORE INSERT ON alert_records FOR EACH ROW EXECUTE FUNCTION fail(); \
+        CREATE TRIGGER fail BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION fail()";
+    let mut tx = looma.app().db.write().await.unwrap();
+    looma::on_db!(&mut tx, |c| sqlx::raw_sql(broken).execute(c).await.map(drop)).unwrap();
+    tx.commit().await.unwrap();
+    sample(&looma, "ai-1", 95.0).await;
+    tick(&looma, 10).await;
+    assert_eq!(alerts(&looma, "status=firing").await.len(), 1);
+    let rule = &looma.admin().await.get("/alert-rules").await.expect(200)["items"][0];
+    assert_eq!(rule["last_error"], Value::Null, "{rule}");
+    assert_eq!(receiver.next().await.json["status"], "firing");
+    looma.stop().await;
 }

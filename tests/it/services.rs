@@ -4,6 +4,7 @@ mod leases;
 
 use std::time::Duration;
 
+use looma::db::{AsConn as _, Conn};
 use looma_tests::{TestServer, both_databases};
 use serde_json::{Value, json};
 
@@ -345,5 +346,30 @@ both_databases! {
         })
         .unwrap();
         assert_eq!(actions, ["create", "delete", "update"]);
+    }
+    /// What the database refuses of a batch takes nothing else with it, and each is told what became of it.
+    async fn a_row_that_is_refused_spoils_no_batch(looma: TestServer) {
+        let mut tx = looma.app().db.write().await.unwrap();
+        match tx.conn() {
+            Conn::Sqlite(c) => sqlx::query(
+                "CREATE TRIGGER refuse BEFORE INSERT ON service_registry WHEN NEW.service_id = 'refused' \
+                BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            )
+            .execute(c)
+            .await
+            .map(drop),
+            Conn::Postgres(c) => {
+                let sql = "ALTER TABLE service_registry ADD CONSTRAINT refuse CHECK (service_id <> 'refused')";
+                sqlx::query(sql).execute(c).await.map(drop)
+            }
+        }
+        .unwrap();
+        tx.commit().await.unwrap();
+        let batch = json!({"services": [service("a", "x"), service("refused", "x"), service("b", "x")]});
+        let items = looma.admin().await.post("/services/batch", &batch).await.expect(200)["items"].take();
+        let statuses: Vec<_> = items.as_array().unwrap().iter().map(|item| item["status"].clone()).collect();
+        assert_eq!(statuses, [201, 500, 201], "{items}");
+        assert_eq!(items[1]["errors"][0]["message"], "something went wrong here: the log has it");
+        looma.admin().await.get("/services/refused").await.expect(404);
     }
 }

@@ -223,4 +223,18 @@ both_databases! {
         assert_eq!(admin.put(&path, &json!({"permissions": ["a", "a"]})).await.pointers(), ["/permissions/1"]);
         admin.put("/users/nobody/permissions", &new).await.expect(404);
     }
+    /// Signing in is no change of a user: what was read before still guards a write.
+    async fn a_sign_in_is_no_change(looma: TestServer) {
+        let admin = looma.admin().await;
+        let path = format!("/users/{}", make(admin, "ann", "viewer").await);
+        let tag = admin.get(&path).await.header("etag").unwrap().to_owned();
+        looma.sign_in("ann", ADMIN_PASSWORD).await;
+        let known = admin.send(admin.request(Method::GET, &path).header("if-none-match", &tag)).await;
+        assert_eq!(known.status, 304);
+        let guarded = |tag: &str| admin.request(Method::PATCH, &path).header("if-match", tag).json(&json!({"email": "a@b.c"}));
+        let changed = admin.send(guarded(&tag)).await;
+        assert_eq!(changed.header("etag"), admin.get(&path).await.header("etag"));
+        changed.expect(200);
+        admin.send(guarded(&tag)).await.expect(412);
+    }
 }

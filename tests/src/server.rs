@@ -36,6 +36,11 @@ impl Store {
         Some(Self { url: Some(url), ..Self::sqlite() })
     }
 
+    /// The same database with another folder, as another machine has it.
+    pub fn beside(&self) -> Self {
+        Self { url: self.url.clone(), ..Self::sqlite() }
+    }
+
     /// The folder.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()

@@ -81,7 +81,7 @@ statements! { POSTGRES:
         to_timestamp((r ->> 19)::bigint / 1000.0), r -> 20, to_timestamp((r ->> 21)::bigint / 1000.0), \
         to_timestamp((r ->> 22)::bigint / 1000.0) FROM jsonb_array_elements($1) AS r", changed!());
     AS_EXPECTED_POSTGRES = "SELECT count(*) AS n FROM (SELECT r.id FROM UNNEST($1::text[], $2::timestamptz[]) AS e (id, updated_at) \
-        JOIN alert_records AS r ON r.id = e.id AND r.updated_at = e.updated_at AND r.status <> 'resolved' FOR UPDATE OF r) AS held";
+        JOIN alert_records AS r ON r.id = e.id AND r.updated_at = e.updated_at AND r.status <> 'resolved' ORDER BY r.id FOR UPDATE OF r) AS held";
     DELETE_POSTGRES = "DELETE FROM alert_records WHERE id = ANY($1)";
     PUT_STATES_POSTGRES = "INSERT INTO alert_states (rule_id, series, version, state, updated_at) \
         SELECT $1, (r ->> 0)::bigint, (r ->> 1)::bigint, decode(r ->> 2, 'hex'), $3 FROM jsonb_array_elements($2) AS r \

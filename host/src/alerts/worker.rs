@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
-    evaluation::{self, Recollection},
+    evaluation::{self, Evaluated, Recollection},
     queries,
     record::Record,
     rules::{self, Health, Rule},
@@ -62,7 +62,7 @@ impl Default for Schedule {
 struct Beat {
     /// The version of the rule that the rest belongs to.
     of: Option<Timestamp>,
-    /// The last slot of its beat in which it was evaluated.
+    /// The last slot of its beat in which it was evaluated; absent when that came to nothing and is due again at once.
     slot: Option<i64>,
     recollection: Recollection,
     written: Option<(Timestamp, Option<String>)>,
@@ -118,10 +118,11 @@ async fn hold_lease(app: &App, schedule: &mut Schedule) -> anyhow::Result<bool> 
     if !held || anew {
         *schedule = Schedule::default();
     }
-    schedule.held_until = held.then(|| uptime + LEASE_LASTS);
     if held && anew {
+        // It is not held before memory has what others did.
         feed::follow(&app.feed).await?;
     }
+    schedule.held_until = held.then(|| uptime + LEASE_LASTS);
     Ok(held)
 }
 
@@ -165,8 +166,15 @@ fn slot(rule: &Rule, at: Timestamp) -> i64 {
 async fn evaluate_one(app: &App, rule: &Rule, beat: &mut Beat) {
     let evaluated_at = app.clock.now();
     let last_error = match evaluation::run(app, rule, &mut beat.recollection).await {
-        Ok(message_fault) => message_fault,
+        Ok(Evaluated::Done(message_fault)) => message_fault,
+        Ok(Evaluated::Overtaken) => {
+            beat.slot = None;
+            return;
+        }
         Err(fault) => {
+            if fault.is_of_database() {
+                beat.slot = None;
+            }
             tracing::warn!(rule.id = %rule.rule_id, error = %fault, "could not evaluate rule {:?}: its alerts stay as they are", rule.spec.rule_name);
             Some(fault.to_string())
         }
@@ -225,7 +233,7 @@ async fn end_orphans(app: &App) -> anyhow::Result<()> {
 
 /// Forgets alerts that are long over, and what evaluators remember of series that are gone.
 pub(super) async fn prune(app: &App) -> anyhow::Result<()> {
-    let now = app.clock.now();
+    let now = app.clock.settled()?;
     let kept = Duration::from_secs(u64::from(app.settings.alerts.history_days) * 24 * 3600);
     let mut tx = app.db.write().await?;
     queries::prune(&mut tx, now.minus(kept)).await?;

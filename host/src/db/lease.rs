@@ -12,6 +12,7 @@ statements! { LEASE_STATEMENTS:
         ON CONFLICT (task_name) DO UPDATE SET replica_id = excluded.replica_id, expires_at = excluded.expires_at \
         WHERE task_leases.replica_id = excluded.replica_id OR task_leases.expires_at <= $4 \
         RETURNING task_name";
+    GIVE_UP = "DELETE FROM task_leases WHERE task_name = $1 AND replica_id = $2";
     RELEASE = "DELETE FROM task_leases WHERE replica_id = $1";
 }
 
@@ -27,6 +28,11 @@ pub async fn take(tx: &mut Tx, task: &str, replica: &ReplicaId, until: Timestamp
         .fetch_optional(c)
         .await)?;
     Ok(taken.is_some())
+}
+
+/// Gives up the lease of `task`; false if another replica has it meanwhile.
+pub async fn give_up(tx: &mut Tx, task: &str, replica: &ReplicaId) -> Result<bool> {
+    on_db!(tx, |c| sqlx::query(GIVE_UP).bind(task).bind(replica).execute(c).await.map(|done| done.rows_affected() > 0))
 }
 
 /// Gives up every lease that a replica holds, so that others need not wait for them to run out.

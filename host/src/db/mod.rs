@@ -4,11 +4,14 @@
 //! Functions that read take `&mut dyn AsConn`; what writes takes `&mut Tx`, so that writing outside a write transaction
 //! does not compile. This module knows no domain.
 //!
-//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `group_commit` (many small writes at once).
+//! Read on in `sqlite`, `postgres` (opening), `migrate`, `types` (columns), `one` (a row by its key), `group_commit` (many small
+//! writes at once), `listen` (hearing of what others commit).
 
 mod group_commit;
 pub mod lease;
+mod listen;
 mod migrate;
+mod one;
 mod postgres;
 mod sqlite;
 mod types;
@@ -16,7 +19,9 @@ mod types;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
 
 pub use group_commit::{GroupCommit, Overloaded};
+pub use listen::Listener;
 pub use migrate::{POSTGRES_MIGRATIONS, SQLITE_MIGRATIONS};
+pub use one::{Row, find, lock};
 
 /// What a statement gives.
 pub type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
@@ -192,6 +197,14 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await,
         }
     }
+
+    /// Takes back what was written; when this returns, nobody waits for its locks any more.
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
 }
 
 impl AsConn for Conn<'_> {
@@ -229,6 +242,35 @@ pub fn is_conflict(error: &DbError) -> bool {
 /// Whether a statement failed because what it refers to is not there, or is still referred to.
 pub fn is_broken_reference(error: &DbError) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation)
+}
+
+/// Whether the database itself refused a statement, rather than not being there to take it.
+pub fn is_refusal(error: &DbError) -> bool {
+    error.as_database_error().is_some()
+}
+
+/// Whether a text held the character NUL, which PostgreSQL takes in no text: SQLSTATE 22021, in JSON 22P05.
+pub fn is_unstorable_text(error: &DbError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "22021" || code == "22P05")
+}
+
+/// Whether PostgreSQL ended the transaction for the sake of another: tried again, it may well go through. The codes are
+/// `serialization_failure` and `deadlock_detected` of its appendix A.
+pub fn is_rivalry(error: &DbError) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40001" || code == "40P01")
+}
+
+/// Does what is one transaction, and does it again when it has lost to a rival: three times at most.
+pub async fn retried<T, Fut: Future<Output = Result<T>>>(work: impl Fn() -> Fut) -> Result<T> {
+    for _ in 0..2 {
+        match work().await {
+            Err(error) if is_rivalry(&error) => tracing::debug!(%error, "a transaction lost to a rival: tried again"),
+            done => return done,
+        }
+    }
+    work().await
 }
 
 /// Whether no connection became free in time.

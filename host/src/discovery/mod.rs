@@ -2,23 +2,27 @@
 //!
 //! A source is a discovery plugin with a configuration. A run asks the plugin for every page before anything is changed:
 //! a run that fails, or ends half-way, takes nothing away. What a source found carries its name as origin; what registered
-//! itself, or belongs to another source, is left as it is and told as a conflict. Runs of one source never overlap, also
-//! over replicas. Read on in `types`, `queries`, `compare`, `worker`, `routes`.
+//! itself, or belongs to another source, is left as it is and told as a conflict: own registration wins over every source, also
+//! over one that found the service before, and of two sources the one that has it keeps it. Runs of one source never overlap,
+//! also over replicas. Read on in `types`, `queries`, `compare`, `pace` (when), `turn` (one at a time), `worker`, `routes`.
 
 mod compare;
+mod pace;
 mod queries;
 mod routes;
+mod turn;
 mod types;
 mod worker;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
 use crate::{
     app::App,
+    clock::Clock,
     db::AsConn,
     feed::{Change, Feed, Op},
     plugins::Plugins,
@@ -32,8 +36,9 @@ pub use types::{Outcome, SOURCES, Source, SourceId};
 #[derive(Clone, Default)]
 pub struct Discovery {
     sources: Arc<RwLock<BTreeMap<SourceId, Arc<Source>>>>,
-    /// Sources that run now, on this replica.
-    running: Arc<tokio::sync::Mutex<()>>,
+    /// Of each source, what is held while it runs on this replica.
+    turns: Arc<Mutex<HashMap<SourceId, Arc<tokio::sync::Mutex<()>>>>>,
+    pace: Arc<Mutex<pace::Pace>>,
 }
 
 impl Discovery {
@@ -56,6 +61,8 @@ impl Discovery {
             _ => {
                 plugins.note_use(&format!("source:{id}"), None);
                 sources.remove(&id);
+                self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                self.pace.lock().unwrap_or_else(PoisonError::into_inner).forget(&id);
             }
         }
     }
@@ -70,6 +77,17 @@ impl Discovery {
         let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
         let by_name = || sources.values().find(|source| source.name == id_or_name);
         sources.get(id_or_name).or_else(by_name).cloned()
+    }
+
+    /// The sources whose time has come.
+    fn due(&self, clock: &Clock) -> Vec<Arc<Source>> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all().into_iter().filter(|source| pace.is_due(source, clock)).collect()
+    }
+
+    /// Takes note of a run that has just ended.
+    fn saw_run(&self, source: &Source, clock: &Clock) {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).see(source, clock);
     }
 
     /// A source by its name alone.

@@ -3,7 +3,7 @@
 use super::types::{Outcome, Source, SourceId};
 use crate::{
     clock::Timestamp,
-    db::{AsConn, Json, Result, Tx},
+    db::{self, AsConn, Json, Result, Tx},
     on_db, statements,
 };
 
@@ -16,7 +16,8 @@ macro_rules! columns {
 
 statements! { STATEMENTS:
     ALL = concat!("SELECT ", columns!(), " FROM discovery_sources ORDER BY name");
-    FIND = concat!("SELECT ", columns!(), " FROM discovery_sources WHERE source_id = $1 OR name = $1");
+    FIND = concat!("SELECT ", columns!(), " FROM discovery_sources WHERE source_id = $1 OR name = $1 \
+        ORDER BY source_id = $1 DESC LIMIT 1");
     INSERT = concat!("INSERT INTO discovery_sources (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
     UPDATE = "UPDATE discovery_sources SET name = $2, strategy = $3, config = $4, interval_seconds = $5, enabled = $6, \
         max_removed_share = $7, updated_at = $8 WHERE source_id = $1";
@@ -31,7 +32,12 @@ pub(super) async fn all(on: &mut dyn AsConn) -> Result<Vec<Source>> {
 
 /// By id or by name.
 pub(super) async fn find(on: &mut dyn AsConn, id_or_name: &str) -> Result<Option<Source>> {
-    on_db!(on, |c| sqlx::query_as(FIND).bind(id_or_name).fetch_optional(c).await)
+    db::find(on, FIND, id_or_name).await
+}
+
+/// As `find`, and nobody else changes it before the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, id_or_name: &str) -> Result<Option<Source>> {
+    db::lock(tx, FIND, id_or_name).await
 }
 
 pub(super) async fn insert(tx: &mut Tx, source: &Source) -> Result<()> {

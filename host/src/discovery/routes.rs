@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     queries,
     types::{Outcome, SOURCES, Source, SourceBody, SourceId},
-    worker,
+    worker::{self, NoRun, Why},
 };
 use crate::{
     app::App,
@@ -69,7 +69,8 @@ async fn create_source(
     created(&format!("/api/v1/discovery-sources/{}", source.source_id), source)
 }
 
-/// Reads a discovery source, by id or by name, with what came of its last run.
+/// Reads a discovery source, by id or by name, with what came of its last run. The `ETag` names what was said of it, not how it
+/// fares.
 #[utoipa::path(get, path = "/discovery-sources/{source_id}", tag = "discovery", params(("source_id" = String, Path)), responses((status = 200, body = Source), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("services:read"))))]
 async fn read_source(
     _: ServicesRead,
@@ -78,7 +79,7 @@ async fn read_source(
     conditions: Conditions,
 ) -> ApiResult<Response> {
     let source = app.discovery.find(&id).or_not_found("discovery source")?;
-    conditions.answer(&*source)
+    conditions.answer_shown(&source.said(), &*source)
 }
 
 /// Replaces a discovery source. What it found under another name is taken away first.
@@ -90,9 +91,7 @@ async fn replace_source(
     conditions: Conditions,
     Body(body): Body<SourceBody>,
 ) -> ApiResult<Json<Source>> {
-    let before = app.discovery.find(&id).or_not_found("discovery source")?;
-    conditions.allow_write(&*before)?;
-    store(&app, &who, &before, body).await
+    replace(&app, &who, &id, &conditions, |_| Ok(body.clone())).await
 }
 
 /// Changes a discovery source by a JSON merge patch.
@@ -104,56 +103,80 @@ async fn patch_source(
     conditions: Conditions,
     patch: Patch,
 ) -> ApiResult<Json<Source>> {
-    let before = app.discovery.find(&id).or_not_found("discovery source")?;
-    conditions.allow_write(&*before)?;
-    let body = patch.apply(&SourceBody::of(&before))?;
-    store(&app, &who, &before, body).await
+    replace(&app, &who, &id, &conditions, |before| patch.apply(before)).await
 }
 
-async fn store(app: &App, who: &Caller, before: &Source, body: SourceBody) -> ApiResult<Json<Source>> {
-    check(app, who, &body).await?;
-    let _turn = app.discovery.running.lock().await;
-    let mut tx = app.db.write().await?;
-    let stored = queries::find(&mut tx, before.source_id.as_str()).await?.or_not_found("discovery source")?;
-    let last = (stored.last_run_at, stored.last_outcome.clone());
-    let after = Source {
-        created_at: stored.created_at,
-        last_run_at: last.0,
-        last_outcome: last.1,
-        ..body.source(stored.source_id.clone(), app.clock.now())
-    };
-    queries::update(&mut tx, &after).await?;
-    let mut changes = Changes::by(who.actor());
-    changes.put(SOURCES, after.source_id.0.clone(), Some(&stored), &after);
-    app.feed.commit(tx, changes).await?;
-    if stored.name != after.name {
-        worker::take_away(app, &stored.name).await?;
+async fn replace(
+    app: &App,
+    who: &Caller,
+    id: &str,
+    conditions: &Conditions,
+    change: impl Fn(&SourceBody) -> ApiResult<SourceBody>,
+) -> ApiResult<Json<Source>> {
+    let mut before = queries::find(&mut app.db.read().await?, id).await?.or_not_found("discovery source")?;
+    loop {
+        conditions.allow_write(&before.said())?;
+        let body = change(&SourceBody::of(&before))?;
+        // No transaction waits for a plugin: what it was asked about may have changed when it has answered.
+        check(app, who, &body).await?;
+        let _turn = app.discovery.turn(&before.source_id).await;
+        let mut tx = app.db.write().await?;
+        let stored = queries::lock(&mut tx, before.source_id.as_str()).await?.or_not_found("discovery source")?;
+        if stored.said() != before.said() {
+            before = stored;
+            continue;
+        }
+        let after = Source {
+            created_at: stored.created_at,
+            last_run_at: stored.last_run_at,
+            last_outcome: stored.last_outcome.clone(),
+            ..body.source(stored.source_id.clone(), app.clock.now())
+        };
+        queries::update(&mut tx, &after).await?;
+        let mut changes = Changes::by(who.actor());
+        changes.put(SOURCES, after.source_id.0.clone(), Some(&stored), &after);
+        app.feed.commit(tx, changes).await?;
+        if stored.name != after.name {
+            worker::take_away(app, &stored.name).await?;
+        }
+        return Ok(Json(after));
     }
-    Ok(Json(after))
 }
 
 /// Deletes a discovery source, and takes away what it found.
-#[utoipa::path(delete, path = "/discovery-sources/{source_id}", tag = "discovery", params(("source_id" = String, Path)), responses((status = 204), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
-async fn delete_source(who: ServicesWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<StatusCode> {
+#[utoipa::path(delete, path = "/discovery-sources/{source_id}", tag = "discovery", params(("source_id" = String, Path)), responses((status = 204), (status = 404, body = Problem), (status = 412, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn delete_source(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    conditions: Conditions,
+) -> ApiResult<StatusCode> {
     who.must_be_unbound()?;
-    let source = app.discovery.find(&id).or_not_found("discovery source")?;
-    // A run that is under way ends first: it must not register under a name that is gone.
-    let _turn = app.discovery.running.lock().await;
+    let found = queries::find(&mut app.db.read().await?, &id).await?.or_not_found("discovery source")?;
+    // A run that is under way here ends first: it must not register under a name that is gone.
+    let _turn = app.discovery.turn(&found.source_id).await;
     let mut tx = app.db.write().await?;
+    let source = queries::lock(&mut tx, found.source_id.as_str()).await?.or_not_found("discovery source")?;
+    conditions.allow_write(&source.said())?;
     queries::delete(&mut tx, &source.source_id).await?;
     let mut changes = Changes::by(who.actor());
-    changes.delete(SOURCES, source.source_id.0.clone(), &*source);
+    changes.delete(SOURCES, source.source_id.0.clone(), &source);
     app.feed.commit(tx, changes).await?;
     worker::take_away(&app, &source.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Runs a discovery source now, and answers with what came of it.
-#[utoipa::path(post, path = "/discovery-sources/{source_id}/run", tag = "discovery", params(("source_id" = String, Path)), responses((status = 200, body = Outcome), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+/// Runs a discovery source now, and answers with what came of it; 409 while a run of it is under way.
+#[utoipa::path(post, path = "/discovery-sources/{source_id}/run", tag = "discovery", params(("source_id" = String, Path)), responses((status = 200, body = Outcome), (status = 404, body = Problem), (status = 409, body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
 async fn run_source(who: ServicesWrite, State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<Outcome>> {
     who.must_be_unbound()?;
     let source = app.discovery.find(&id).or_not_found("discovery source")?;
-    Ok(Json(worker::run(&app, &source).await?))
+    match worker::run(&app, &source, Why::Asked).await {
+        Ok(outcome) => Ok(Json(outcome)),
+        Err(NoRun::Gone) => Err(ApiError::NotFound("discovery source".to_owned())),
+        Err(NoRun::Db(error)) => Err(error.into()),
+        Err(why @ (NoRun::UnderWay | NoRun::Lost)) => Err(ApiError::Conflict(why.to_string())),
+    }
 }
 
 /// 422 with everything that is wrong; what the plugin finds stands under `/config`.

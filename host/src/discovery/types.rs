@@ -57,10 +57,14 @@ impl Source {
         serde_json::Value::from(self.config.0.clone()).to_string()
     }
 
-    /// Whether its time has come.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        let interval = Duration::from_secs(u64::try_from(self.interval_seconds).unwrap_or(1));
-        self.enabled && self.last_run_at.is_none_or(|last| last.plus(interval) <= now)
+    /// How often it runs.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.interval_seconds).unwrap_or(1))
+    }
+
+    /// What was said of it, without what came of runs: what its `ETag` names.
+    pub fn said(&self) -> Self {
+        Self { last_run_at: None, last_outcome: None, ..self.clone() }
     }
 }
 

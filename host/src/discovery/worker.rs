@@ -1,20 +1,17 @@
 //! Running sources: ask the plugin for all it finds, then register, renew and take away.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 
 use super::{
     compare::{Removal, removal},
-    queries,
+    queries, turn,
     types::{Outcome, SOURCES, Source},
 };
 use crate::{
     app::App,
-    db::{Json, lease},
+    db::{self, Json},
     feed::Changes,
     ids::ServiceId,
     plugins::{PluginName, Target, TargetHealth},
@@ -25,34 +22,47 @@ use crate::{
 const MOST_FOUND: usize = 100_000;
 /// How many conflicts are named.
 const NAMED_CONFLICTS: usize = 20;
-/// How long a replica keeps the sources to itself without renewing.
-const LEASE: Duration = Duration::from_secs(60);
 
-/// Runs every source whose time has come, if this replica is the one that does.
-pub(super) async fn run_due(app: &App) -> anyhow::Result<()> {
-    let now = app.clock.now();
-    let due: Vec<_> = app.discovery.all().into_iter().filter(|source| source.is_due(now)).collect();
-    let orphaned = app.registry.sources().iter().any(|name| app.discovery.find_named(name).is_none());
-    if due.is_empty() && !orphaned {
-        return Ok(());
-    }
-    let mut tx = app.db.write().await?;
-    let ours = lease::take(&mut tx, "discovery.run", &app.replica, now.plus(LEASE), now).await?;
-    tx.commit().await?;
-    if ours {
-        for source in due {
-            if app.discovery.find(source.source_id.as_str()).is_some() {
-                run(app, &source).await?;
-            }
-        }
-        take_orphans(app).await?;
-    }
-    Ok(())
+/// Why a source runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Somebody asked for it.
+    Asked,
+    /// Its time has come, as far as it is known here.
+    Due,
 }
 
-/// Takes away what sources had found that are there no more, in case a deletion was cut short.
+/// Why a source did not run, or what came of a run is not recorded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoRun {
+    /// One run at a time.
+    #[error("a run of this source is under way")]
+    UnderWay,
+    /// It was deleted.
+    #[error("this source is not there any more")]
+    Gone,
+    /// The lease ran out before it could be renewed.
+    #[error("another replica has taken over a run of this source that could not be kept up here")]
+    Lost,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] db::DbError),
+}
+
+/// Runs every source whose time has come, unless another replica does.
+pub(super) async fn run_due(app: &App) -> anyhow::Result<()> {
+    for source in app.discovery.due(&app.clock) {
+        match run(app, &source, Why::Due).await {
+            Ok(_) | Err(NoRun::UnderWay | NoRun::Gone) => {}
+            Err(why @ NoRun::Lost) => tracing::warn!(source.name = source.name, "{why}"),
+            Err(NoRun::Db(error)) => return Err(error.into()),
+        }
+    }
+    take_orphans(app).await
+}
+
+/// Takes away what sources had found that are there no more: a deletion was cut short, or a run ended after it.
 async fn take_orphans(app: &App) -> anyhow::Result<()> {
-    let _turn = app.discovery.running.lock().await;
     for name in app.registry.sources() {
         if app.discovery.find_named(&name).is_none() {
             take_away(app, &name).await?;
@@ -69,14 +79,30 @@ pub(super) async fn take_away(app: &App, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs one source now and records what came of it. Runs never overlap on a replica.
-pub(super) async fn run(app: &App, source: &Source) -> anyhow::Result<Outcome> {
-    let _turn = app.discovery.running.lock().await;
-    let Some(source) = app.discovery.find(source.source_id.as_str()) else {
-        bail!("the source {:?} was deleted before its turn came", source.name);
+/// The source as it is stored, once its lease is taken.
+async fn begin(app: &App, known: &Source, why: Why) -> Result<Source, NoRun> {
+    let mut tx = app.db.write().await?;
+    if !turn::take(&mut tx, app, &known.source_id).await? {
+        return Err(NoRun::UnderWay);
+    }
+    let source = queries::find(&mut tx, known.source_id.as_str()).await?.ok_or(NoRun::Gone)?;
+    if why == Why::Due && source.last_run_at != known.last_run_at {
+        // Another replica has just run it.
+        return Err(NoRun::UnderWay);
+    }
+    tx.commit().await?;
+    Ok(source)
+}
+
+/// Runs one source now and records what came of it.
+pub(super) async fn run(app: &App, known: &Source, why: Why) -> Result<Outcome, NoRun> {
+    let _turn = app.discovery.try_turn(&known.source_id).ok_or(NoRun::UnderWay)?;
+    let source = &begin(app, known, why).await?;
+    let met = tokio::select! {
+        met = meet(app, source) => met,
+        () = turn::keep(app, &source.source_id) => return Err(NoRun::Lost),
     };
-    let source = &*source;
-    let outcome = match meet(app, source).await {
+    let outcome = match met {
         Ok(outcome) => outcome,
         Err(error) => {
             let error = format!("{error:#}");
@@ -85,12 +111,18 @@ pub(super) async fn run(app: &App, source: &Source) -> anyhow::Result<Outcome> {
         }
     };
     let mut tx = app.db.write().await?;
+    if !turn::give_up(&mut tx, app, &source.source_id).await? {
+        return Err(NoRun::Lost);
+    }
     let stored = queries::set_outcome(&mut tx, &source.source_id, app.clock.now(), &outcome).await?;
     let mut changes = Changes::unaudited();
-    if let Some(source) = stored {
-        changes.put_quietly(SOURCES, source.source_id.0.clone(), &source);
+    if let Some(source) = &stored {
+        changes.put_quietly(SOURCES, source.source_id.0.clone(), source);
     }
     app.feed.commit(tx, changes).await?;
+    if let Some(source) = &stored {
+        app.discovery.saw_run(source, &app.clock);
+    }
     Ok(outcome)
 }
 

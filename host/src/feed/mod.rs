@@ -4,7 +4,8 @@
 //! the one row of `feed_head`, updated last in that transaction: the row's lock is held until the commit, so the order of
 //! revisions is the order of commits, without gaps, on both databases. After the commit the change is applied to memory and shown to
 //! watchers, in that order; changes of other replicas that came before it are read and applied first. So whoever has seen
-//! revision N has seen everything up to N, once. This module knows no domain: domains register what applies a topic.
+//! revision N has seen everything up to N, once. A replica that has missed changes which are no longer kept writes nothing
+//! any more and ends. This module knows no domain: domains register what applies a topic.
 //!
 //! Read on in `types` (changes, topics), `queries`, `worker` (other replicas, pruning), `routes` (`/watch`).
 
@@ -19,6 +20,7 @@ use std::{
 };
 
 use tokio::sync::{OwnedMutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
@@ -26,10 +28,11 @@ use crate::{
     ids::{Ids, ReplicaId, Revision},
 };
 
+pub use queries::is_behind;
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
 pub use routes::routes;
-pub use types::{Actor, Change, Changes, Op, Topic};
-pub use worker::{follow, prune};
+pub use types::{Actor, Behind, Change, Changes, Op, Topic};
+pub use worker::{follow, look_again, start};
 
 /// How many changes are kept in memory for watchers that resume; older ones are read from the database.
 const RING: usize = 4096;
@@ -51,6 +54,9 @@ struct Shared {
     recent: RwLock<VecDeque<Arc<Change>>>,
     registered: Mutex<Vec<(Topic, Apply)>>,
     appliers: OnceLock<Vec<(Topic, Apply)>>,
+    looks: worker::Looks,
+    /// Cancelled when changes were missed for good.
+    behind: CancellationToken,
 }
 
 /// Revisions that are reserved in a transaction: the rest of it must be short, others wait.
@@ -80,6 +86,8 @@ impl Feed {
             recent: RwLock::default(),
             registered: Mutex::default(),
             appliers: OnceLock::new(),
+            looks: worker::Looks::default(),
+            behind: CancellationToken::new(),
         }))
     }
 
@@ -117,6 +125,16 @@ impl Feed {
         queries::head(on).await
     }
 
+    /// Memory, at `applied`, has missed what comes next for good.
+    fn fall_behind(&self, applied: Revision) -> Behind {
+        let behind = Behind(applied);
+        if !self.0.behind.is_cancelled() {
+            tracing::error!(revision = %applied, "{behind}");
+            self.0.behind.cancel();
+        }
+        behind
+    }
+
     /// Reserves `count` revisions, for rows that carry theirs. Nothing that is slow may follow before `commit_reserved`.
     pub async fn reserve(&self, tx: &mut Tx, count: usize) -> db::Result<Reserved> {
         let applied = self.0.applied.clone().lock_owned().await;
@@ -128,6 +146,9 @@ impl Feed {
             true => queries::between(tx, *applied, first).await?,
             false => Vec::new(),
         };
+        if missed.len() != usize::try_from(first.0 - 1 - applied.0).unwrap_or(0) {
+            return Err(queries::behind(self.fall_behind(*applied)));
+        }
         Ok(Reserved { applied, missed, first })
     }
 

@@ -1,14 +1,17 @@
-//! SQL of the feed: its head, its changes, and the audit rows that are written with them.
+//! SQL of the feed: its head, its changes, and the audit rows that are written with them; what it tells other replicas.
 
 use serde_json::{Value, json};
 
-use super::types::{Audit, Change, Op};
+use super::types::{Audit, Behind, Change, Op};
 use crate::{
     clock::Timestamp,
-    db::{AsConn, Conn, Json, Result, Tx},
+    db::{AsConn, Conn, DbError, Json, Result, Tx},
     ids::{ReplicaId, Revision},
     on_db, statements,
 };
+
+/// Where PostgreSQL tells of commits.
+pub(super) const CHANNEL: &str = "looma_feed";
 
 macro_rules! columns {
     () => {
@@ -35,8 +38,10 @@ statements! { SQLITE:
 }
 
 statements! { POSTGRES:
-    INSERT_POSTGRES = concat!("INSERT INTO changes (", columns!(), ") \
-        SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::jsonb[], $7::timestamptz[])");
+    // It tells the other replicas in the same round trip; they hear of it when it is committed.
+    INSERT_POSTGRES = concat!("WITH told AS MATERIALIZED (SELECT pg_notify($8, $9)) INSERT INTO changes (", columns!(), ") \
+        SELECT change.* FROM told, UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::jsonb[], \
+        $7::timestamptz[]) AS change");
     INSERT_AUDIT_POSTGRES = "INSERT INTO audit_logs (audit_id, actor, action, resource_type, resource_id, before_value, \
         after_value, source, request_id, created_at) \
         SELECT row ->> 0, row ->> 1, row ->> 2, row ->> 3, row ->> 4, (row ->> 5)::jsonb, (row ->> 6)::jsonb, row ->> 7, \
@@ -81,10 +86,24 @@ pub(super) async fn between(on: &mut dyn AsConn, after: Revision, before: Revisi
     Ok(rows.into_iter().map(Change::from).collect())
 }
 
+/// What a notification says: who committed, and up to which revision.
+pub(super) fn notice(replica: &ReplicaId, last: Revision) -> String {
+    format!("{replica} {last}")
+}
+
+/// The error of a statement that would build on what memory has missed.
+pub(super) fn behind(behind: Behind) -> DbError {
+    sqlx::Error::AnyDriverError(Box::new(behind))
+}
+
+/// Whether a write was refused because this replica has missed changes that are no longer kept.
+pub fn is_behind(error: &DbError) -> bool {
+    matches!(error, sqlx::Error::AnyDriverError(cause) if cause.is::<Behind>())
+}
+
 pub(super) async fn insert(tx: &mut Tx, changes: &[Change]) -> Result<()> {
-    if changes.is_empty() {
-        return Ok(());
-    }
+    let Some(Change { revision: last, replica, .. }) = changes.last() else { return Ok(()) };
+    let notice = notice(replica, *last);
     match tx.conn() {
         Conn::Sqlite(c) => {
             let rows: Vec<Value> = changes
@@ -104,6 +123,8 @@ pub(super) async fn insert(tx: &mut Tx, changes: &[Change]) -> Result<()> {
                 .bind(changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>())
                 .bind(changes.iter().map(|change| change.value.as_deref()).collect::<Vec<_>>())
                 .bind(changes.iter().map(|change| change.at).collect::<Vec<_>>())
+                .bind(CHANNEL)
+                .bind(notice)
                 .execute(c)
                 .await?;
         }

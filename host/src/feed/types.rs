@@ -62,6 +62,11 @@ impl Change {
     }
 }
 
+/// This replica has missed changes that are no longer kept: its memory cannot be brought up to date.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("changes after revision {0} are no longer kept: this replica must be started anew")]
+pub struct Behind(pub Revision);
+
 /// Who makes a change, for the audit.
 #[derive(Clone, Debug)]
 pub struct Actor {

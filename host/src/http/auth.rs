@@ -1,7 +1,8 @@
 //! Who is asking, and what they may do. An extractor in a handler's signature is the permission check.
 //!
 //! The state here is memory: the domain that owns users loads it and keeps it true, so that a session that is revoked or
-//! a role that is taken away counts with the next request, and no request waits for the database.
+//! a role that is taken away counts with the next request, and no request waits for the database. What memory does not know
+//! may have come to be on another replica a moment ago: then the feed is read on, within bounds, before the answer is 401.
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    feed::Actor,
+    feed::{self, Actor, Feed},
     ids::{RequestId, ServiceId, SessionId, TokenId, UserId},
     text_enum,
 };
@@ -120,6 +121,7 @@ pub struct Auth(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
+    feed: Feed,
     key: [u8; 32],
     known: RwLock<Known>,
 }
@@ -143,6 +145,17 @@ struct Claims {
     exp: i64,
 }
 
+/// Why nobody is let in.
+enum Refusal {
+    /// Whatever other replicas have done.
+    ForGood(&'static str),
+    /// As far as this replica knows.
+    Unknown(&'static str),
+}
+
+/// Somebody who is let in: how they proved it, and who they are.
+type Admitted = (Subject, UserId, KnownUser);
+
 /// The prefix that tells an API token from an access token.
 pub const API_TOKEN_PREFIX: &str = "looma_";
 
@@ -153,8 +166,8 @@ pub fn fingerprint(secret: &str) -> String {
 
 impl Auth {
     /// Signs with `key`; knows nobody yet.
-    pub fn new(clock: Clock, key: [u8; 32]) -> Self {
-        Self(Arc::new(Shared { clock, key, known: RwLock::default() }))
+    pub fn new(clock: Clock, feed: Feed, key: [u8; 32]) -> Self {
+        Self(Arc::new(Shared { clock, feed, key, known: RwLock::default() }))
     }
 
     /// The key, to derive other secrets from.
@@ -174,29 +187,41 @@ impl Auth {
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&self.0.key))?)
     }
 
-    fn who(&self, bearer: &str) -> Result<(Subject, UserId, KnownUser), &'static str> {
+    /// Who a token stands for; asks what other replicas have done before it is said to be unknown.
+    async fn who(&self, bearer: &str) -> ApiResult<Admitted> {
+        if let Err(Refusal::Unknown(_)) = self.remembered(bearer) {
+            feed::look_again(&self.0.feed).await?;
+        }
+        self.remembered(bearer).map_err(|refusal| match refusal {
+            Refusal::ForGood(why) | Refusal::Unknown(why) => ApiError::Unauthorized(why),
+        })
+    }
+
+    /// Who a token stands for, as far as memory goes.
+    fn remembered(&self, bearer: &str) -> Result<Admitted, Refusal> {
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         let (subject, user_id) = match bearer.strip_prefix(API_TOKEN_PREFIX) {
             Some(_) => {
-                let token = known.tokens.get(&fingerprint(bearer)).ok_or("this token is not known")?;
+                let token =
+                    known.tokens.get(&fingerprint(bearer)).ok_or(Refusal::Unknown("this token is not known"))?;
                 if token.expires_at.is_some_and(|at| at <= self.0.clock.now()) {
-                    return Err("this token has expired");
+                    return Err(Refusal::ForGood("this token has expired"));
                 }
                 let user = token.user_id.clone();
                 (Subject::Token(Box::new(token.clone())), user)
             }
             None => {
-                let claims = self.read(bearer)?;
+                let claims = self.read(bearer).map_err(Refusal::ForGood)?;
                 match known.sessions.get(&claims.sid) {
                     Some((user, until)) if *user == claims.sub && *until > self.0.clock.now() => {}
-                    _ => return Err("this session has ended"),
+                    _ => return Err(Refusal::Unknown("this session has ended")),
                 }
                 (Subject::Session(claims.sid), claims.sub)
             }
         };
         match known.users.get(&user_id) {
             Some(user) if user.active => Ok((subject, user_id, user.clone())),
-            _ => Err("this user may not sign in"),
+            _ => Err(Refusal::Unknown("this user may not sign in")),
         }
     }
 
@@ -275,15 +300,18 @@ impl Caller {
         if self.may(scope) { Ok(()) } else { Err(ApiError::missing_scope(scope)) }
     }
 
-    /// 403 for a token that is bound to another service.
-    pub fn must_speak_for(&self, id: &ServiceId, name: &str) -> ApiResult<()> {
+    /// Whether it is no token that is bound to another service.
+    pub fn speaks_for(&self, id: &ServiceId, name: &str) -> bool {
         let Subject::Token(token) = &self.subject else {
-            return Ok(());
+            return true;
         };
         let Binding { service_id, service_name } = &token.binding;
-        let fits = service_id.as_ref().is_none_or(|bound| bound == id)
-            && service_name.as_ref().is_none_or(|bound| bound == name);
-        if fits { Ok(()) } else { Err(ApiError::Forbidden("this token is bound to another service".to_owned())) }
+        service_id.as_ref().is_none_or(|bound| bound == id) && service_name.as_ref().is_none_or(|bound| bound == name)
+    }
+
+    /// 403 for a token that is bound to another service.
+    pub fn must_speak_for(&self, id: &ServiceId, name: &str) -> ApiResult<()> {
+        if self.speaks_for(id, name) { Ok(()) } else { Err(ApiError::bound_elsewhere()) }
     }
 
     /// 403 for a token that is bound to a service: what is asked for concerns others too.
@@ -323,7 +351,7 @@ where
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .ok_or(ApiError::Unauthorized("the Authorization header must say Bearer and a token"))?
             .1;
-        let (subject, user_id, user) = Auth::from_ref(state).who(bearer.trim()).map_err(ApiError::Unauthorized)?;
+        let (subject, user_id, user) = Auth::from_ref(state).who(bearer.trim()).await?;
         let KnownUser { username, role, active: _ } = user;
         Ok(Self { user_id, username, role, subject, source: source(parts), request: parts.request_id() })
     }

@@ -18,7 +18,10 @@ use serde_json::Value;
 use tower_http::timeout::TimeoutError;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult, Faults};
+use super::{
+    error::{ApiError, ApiResult, Faults},
+    unique,
+};
 
 /// A JSON body of type `T`.
 pub struct Body<T>(pub T);
@@ -52,7 +55,9 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = json_bytes(request, state).await?;
-        match read::<Value>(&bytes)? {
+        let patch = read::<Value>(&bytes)?;
+        repetitions(&bytes).finish()?;
+        match patch {
             Value::Object(fields) => Ok(Self(fields)),
             _ => Err(Faults::one("", "a merge patch is a JSON object").into()),
         }
@@ -61,9 +66,9 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
 
 impl Patch {
     /// Applies the patch to what is there, as JSON, and reads the result; the faults are those of the result.
-    pub fn apply<T: serde::Serialize + DeserializeOwned + ToSchema>(self, current: &T) -> ApiResult<T> {
+    pub fn apply<T: serde::Serialize + DeserializeOwned + ToSchema>(&self, current: &T) -> ApiResult<T> {
         let mut value = serde_json::to_value(current).map_err(|error| ApiError::Internal(error.into()))?;
-        merge(&mut value, Value::Object(self.0));
+        merge(&mut value, Value::Object(self.0.clone()));
         let bytes = serde_json::to_vec(&value).map_err(|error| ApiError::Internal(error.into()))?;
         parse(&bytes)
     }
@@ -117,23 +122,33 @@ pub fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> ApiResult<T> {
     let error = match serde_path_to_error::deserialize(&mut json) {
         Ok(value) => {
             json.end().map_err(|error| ApiError::Malformed(Faults::one("", error.to_string())))?;
+            repetitions(bytes).finish()?;
             return Ok(value);
         }
         Err(error) => error,
     };
     let value: Value = read(bytes)?;
     let mut faults = schema_faults::<T>(&value);
-    // What no schema says: a name twice, a time that is none.
+    let mut all = repetitions(bytes);
+    // What no schema says: a time that is none.
     let first = pointer(error.path());
-    if !faults.iter().any(|(at, _)| at.starts_with(&first)) {
-        let text = error.inner().to_string();
+    let text = error.inner().to_string();
+    if !faults.iter().any(|(at, _)| at.starts_with(&first)) && !text.starts_with("duplicate field") {
         faults.insert(0, (first, text.split(" at line ").next().unwrap_or(&text).to_owned()));
     }
-    let mut all = Faults::new();
     for (pointer, message) in faults {
         all.add(pointer, message);
     }
     Err(ApiError::Invalid(all))
+}
+
+/// A fault for each name that stands twice in one object.
+fn repetitions(bytes: &[u8]) -> Faults {
+    let mut faults = Faults::new();
+    for pointer in unique::repeated(bytes, MOST_FAULTS) {
+        faults.add(pointer, "stands there twice");
+    }
+    faults
 }
 
 fn schema_faults<T: ToSchema>(value: &Value) -> Vec<(String, String)> {
@@ -175,7 +190,8 @@ fn in_words(error: &jsonschema::ValidationError<'_>) -> Vec<(String, String)> {
     }
 }
 
-fn escaped(key: &str) -> String {
+/// A name as a step of a JSON pointer (RFC 6901, section 3).
+pub fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Scope;
-use crate::db;
+use crate::{db, feed};
 
 /// What a handler answers.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -132,6 +132,19 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// 403 for a token that is bound to another service.
+    pub fn bound_elsewhere() -> Self {
+        Self::Forbidden("this token is bound to another service".to_owned())
+    }
+
+    /// 503, if that is what an error of the database comes to.
+    pub fn unavailable(error: &db::DbError) -> Option<Self> {
+        if db::is_pool_timeout(error) {
+            return Some(Self::Unavailable("the database is busy".to_owned(), 1));
+        }
+        feed::is_behind(error).then(|| Self::Unavailable("this replica was away for too long and ends".to_owned(), 1))
+    }
+
     /// 403 for a token without a scope, or a role that does not have it.
     pub fn missing_scope(scope: Scope) -> Self {
         Self::Forbidden(format!("this needs {scope:?}, which you do not have", scope = scope.as_str()))
@@ -255,10 +268,11 @@ impl From<db::DbError> for ApiError {
                 "something that this refers to is not there, or something still refers to it".to_owned(),
             );
         }
-        if db::is_pool_timeout(&error) {
-            return Self::Unavailable("the database is busy".to_owned(), 1);
+        if db::is_unstorable_text(&error) {
+            return Self::Malformed(Faults::one("", "a text holds the character NUL"));
         }
-        Self::Internal(anyhow::Error::new(error).context("a statement failed"))
+        Self::unavailable(&error)
+            .unwrap_or_else(|| Self::Internal(anyhow::Error::new(error).context("a statement failed")))
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod error;
 pub mod auth;
 pub mod body;
+mod unique;
 pub mod etag;
 pub mod idempotency;
 pub mod page;

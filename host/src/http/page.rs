@@ -1,8 +1,10 @@
 //! Lists, a page at a time: `limit`, `after` (an opaque cursor), `sort`; answered as `{"items": […], "next": …}`.
 
+use std::error::Error as _;
+
 use axum::{
     extract::{FromRequestParts, Query},
-    http::request::Parts,
+    http::{Uri, request::Parts},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -71,9 +73,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Faults::one("", rejection.body_text()).into()),
+            Err(_) => Err(query_faults::<T>(parts.uri.query().unwrap_or_default()).into()),
         }
     }
+}
+
+/// Every fault of a query string: each parameter at fault is left out, and the rest is read again.
+fn query_faults<T: DeserializeOwned>(query: &str) -> Faults {
+    let mut faults = Faults::new();
+    let mut pairs: Vec<&str> = query.split('&').collect();
+    while let Err(told) = read_query::<T>(&pairs) {
+        // The reader says `name: what is wrong`, or that a name is missing or stands twice.
+        let quoted = told.split('`').nth(1).filter(|_| told.starts_with("missing ") || told.starts_with("duplicate "));
+        let named = told.split_once(": ").filter(|(name, _)| !name.contains(' '));
+        let (name, message) = match (quoted, named) {
+            (Some(name), _) if told.starts_with("missing ") => (name, "is missing"),
+            (Some(name), _) => (name, "stands there twice"),
+            (None, Some((name, message))) => (name, message),
+            (None, None) => ("", told.as_str()),
+        };
+        faults.add(
+            format!("/{name}"),
+            message.replacen(&format!("unknown field `{name}`"), "is no parameter of this", 1),
+        );
+        let before = pairs.len();
+        pairs.retain(|pair| pair.split('=').next() != Some(name));
+        if pairs.len() == before {
+            break;
+        }
+    }
+    faults
+}
+
+fn read_query<T: DeserializeOwned>(pairs: &[&str]) -> Result<(), String> {
+    let uri: Uri = format!("/?{}", pairs.join("&")).parse().map_err(|_| "it is no query string".to_owned())?;
+    let read = Query::<T>::try_from_uri(&uri).map(drop);
+    read.map_err(|error| {
+        let causes = std::iter::successors(error.source(), |error: &&dyn std::error::Error| (*error).source());
+        causes.last().map_or_else(|| error.body_text(), ToString::to_string)
+    })
 }
 
 /// One field of `sort=field,-field`.

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Json,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -43,6 +43,8 @@ pub struct Layer {
     pub feed: Feed,
     /// Counts.
     pub counts: Counts,
+    /// Whether the answers of a path show secrets.
+    pub shows_secrets: fn(&str) -> bool,
 }
 
 /// Requests by method, route and status, for `/metrics`.
@@ -107,6 +109,7 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
     parts.extensions.insert(id.clone());
     let route = parts.extensions.get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let (method, path, source) = (parts.method.clone(), parts.uri.path().to_owned(), auth::source(&parts));
+    let secret = (layer.shows_secrets)(&path);
     // A read rests on this revision or on a later one; a write names its own.
     let before = layer.feed.head();
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -126,8 +129,20 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
         headers.insert(REQUEST_ID, id);
     }
     headers.entry(REVISION).or_insert_with(|| if method.is_safe() { before } else { layer.feed.head() }.0.into());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    guard(headers, secret);
     response
+}
+
+/// Keeps a browser from making of an answer what it is not, and from storing what is secret. A page brings its own policy.
+fn guard(headers: &mut HeaderMap, secret: bool) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
+    }
+    if secret {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 /// A method as it is counted: anybody can send any word as one.

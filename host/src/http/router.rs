@@ -5,11 +5,12 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, OriginalUri},
+    http::{HeaderValue, header},
     middleware,
     response::{IntoResponse as _, Redirect},
     routing::get,
 };
-use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, timeout::RequestBodyDeadlineLayer};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -20,7 +21,11 @@ use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, plugins, 
 /// Where the API stands.
 pub const BASE: &str = "/api/v1";
 
-/// Whether the answers of a path show secrets: such an answer is never kept for an `Idempotency-Key`.
+/// What the page that shows the API may do: run its own scripts, and ask this server.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Whether the answers of a path show secrets: such an answer is stored nowhere, and never kept for an `Idempotency-Key`.
 fn shows_secrets(path: &str) -> bool {
     path.strip_prefix(BASE).is_some_and(|path| path == "/tokens" || path.starts_with("/auth/"))
 }
@@ -46,6 +51,12 @@ pub fn document() -> OpenApi {
     api().into_openapi()
 }
 
+fn docs() -> Router<App> {
+    let policy = HeaderValue::from_static(DOCS_POLICY);
+    Router::from(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
+        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy))
+}
+
 /// Everything that is served.
 pub fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
@@ -55,6 +66,7 @@ pub fn router(app: App) -> Router {
         clock: app.clock.clone(),
         feed: app.feed.clone(),
         counts: app.counts.clone(),
+        shows_secrets,
     };
     let limit = app.settings.server.body_limit;
     let keys = idempotency::Layer {
@@ -62,6 +74,7 @@ pub fn router(app: App) -> Router {
         clock: app.clock.clone(),
         auth: app.auth.clone(),
         tasks: app.tasks.clone(),
+        running: idempotency::Running::default(),
         limit,
         exempt: shows_secrets,
     };
@@ -71,11 +84,11 @@ pub fn router(app: App) -> Router {
         .merge(system::public())
         .route("/", get(|| async { Redirect::temporary("/api/docs/") }))
         .route("/api/openapi.json", get(|| async move { Json(document) }))
-        .merge(SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")))
+        .merge(docs())
         .fallback(|OriginalUri(uri): OriginalUri| async move { ApiError::NotFound(format!("path {}", uri.path())) })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(limit))
-        .layer(RequestBodyTimeoutLayer::new(patience))
+        .layer(RequestBodyDeadlineLayer::new(patience))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::Internal(anyhow::anyhow!("a handler panicked")).into_response()
         }))

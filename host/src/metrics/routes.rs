@@ -54,7 +54,7 @@ async fn write(who: MetricsWrite, State(app): State<App>, Body(body): Body<NewSa
         return Err(Faults::one("/samples", message).into());
     }
     let (good, mut faults) = ingest::check(&samples, app.clock.now(), &app.settings.metrics);
-    may_speak_for(&who, &app, good.iter().map(|sample| &sample.key.service_id))?;
+    may_speak_for(&who, &app, good.iter().map(|sample| &sample.key.service_id)).await?;
     let bad = samples.len() - good.len();
     let refused = app.metrics.write(good).await?;
     app.metrics.count_refused(bad + refused.len());
@@ -66,14 +66,22 @@ async fn write(who: MetricsWrite, State(app): State<App>, Body(body): Body<NewSa
 }
 
 /// 403 if the token is bound to a service that one of these is not. A service that is not registered has no name.
-fn may_speak_for<'s>(who: &Caller, app: &App, services: impl Iterator<Item = &'s ServiceId>) -> ApiResult<()> {
+async fn may_speak_for<'s>(
+    who: &Caller,
+    app: &App,
+    services: impl Iterator<Item = &'s ServiceId> + Send,
+) -> ApiResult<()> {
     let mut last = None;
     for service in services {
-        if last != Some(service) {
-            let known = app.registry.service(service);
-            who.must_speak_for(service, known.as_ref().map_or("", |known| known.service_name.as_str()))?;
-            last = Some(service);
+        if last == Some(service) {
+            continue;
         }
+        let mut known = app.registry.service(service);
+        if known.is_none() && !who.speaks_for(service, "") {
+            known = app.registry.find_service(service).await?;
+        }
+        who.must_speak_for(service, known.as_ref().map_or("", |known| known.service_name.as_str()))?;
+        last = Some(service);
     }
     Ok(())
 }

@@ -76,6 +76,7 @@ pub(super) async fn follow(store: &Store) -> anyhow::Result<()> {
 
 /// Deletes points that are older than they are kept, and series that have none left; trims memory.
 pub(super) async fn retain(store: &Store) -> anyhow::Result<()> {
+    store.clock.settled()?;
     let (oldest, cutoff) = (store.oldest(), store.recent_cutoff());
     let all = store.memory.all();
     for series in &all {

@@ -39,9 +39,10 @@ pub use types::{AlertStatus, By, Labels, Matchers, Severity, Told, check_labels}
 pub(crate) const STATEMENTS: [&[(&str, &str)]; 5] =
     [channels::STATEMENTS, routing::STATEMENTS, silences::STATEMENTS, groups::STATEMENTS, deliveries::STATEMENTS];
 /// Statements for SQLite.
-pub(crate) const SQLITE: [&[(&str, &str)]; 2] = [groups::SQLITE, deliveries::SQLITE];
+pub(crate) const SQLITE: [&[(&str, &str)]; 4] = [channels::SQLITE, routing::SQLITE, groups::SQLITE, deliveries::SQLITE];
 /// Statements for PostgreSQL.
-pub(crate) const POSTGRES: [&[(&str, &str)]; 2] = [groups::POSTGRES, deliveries::POSTGRES];
+pub(crate) const POSTGRES: [&[(&str, &str)]; 4] =
+    [channels::POSTGRES, routing::POSTGRES, groups::POSTGRES, deliveries::POSTGRES];
 
 /// How long a silence that has ended stays to be seen.
 const ENDED_SILENCES: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -76,7 +77,7 @@ pub fn start(app: &App) {
 
 /// Forgets deliveries and silences that are long over.
 async fn prune(app: &App) -> anyhow::Result<()> {
-    let now = app.clock.now();
+    let now = app.clock.settled()?;
     let kept = Duration::from_secs(u64::from(app.settings.alerts.delivery_log_days) * 24 * 3600);
     let mut tx = app.db.write().await?;
     deliveries::prune(&mut tx, now.minus(kept)).await?;

@@ -90,8 +90,9 @@ pub fn start(app: &App) {
     app.tasks.every("plugins.expire", Duration::from_secs(60), move || {
         let app = own.clone();
         async move {
+            let now = app.clock.settled()?;
             let mut tx = app.db.write().await?;
-            queries::kv_expire(&mut tx, app.clock.now()).await?;
+            queries::kv_expire(&mut tx, now).await?;
             Ok(tx.commit().await?)
         }
     });

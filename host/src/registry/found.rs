@@ -86,7 +86,7 @@ impl Registry {
             Err(WriteError::Theirs(_)) => Ok(FoundAs::Theirs),
             Err(error) => Err(error.into()),
             Ok(done) => {
-                self.registered(&done, &id);
+                self.heard_of(&done, &id);
                 Ok(if done.before.is_some() { FoundAs::Changed } else { FoundAs::New })
             }
         }

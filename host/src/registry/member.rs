@@ -32,6 +32,7 @@ pub(super) trait Member: Clone + Serialize + DeserializeOwned + Send + Sync + 's
     const WHAT: &'static str;
 
     fn id(&self) -> &Self::Id;
+    fn revision(&self) -> Revision;
     fn set_revision(&mut self, revision: Revision);
     fn ttl_seconds(&self) -> i64;
     fn health(&self) -> Health;
@@ -67,6 +68,9 @@ macro_rules! member {
 
             fn id(&self) -> &Self::Id {
                 &self.$key
+            }
+            fn revision(&self) -> $crate::ids::Revision {
+                self.revision
             }
             fn set_revision(&mut self, revision: $crate::ids::Revision) {
                 self.revision = revision;

@@ -4,9 +4,10 @@
 //! touch in memory that the database learns of within a second. Nothing here expires by the wall clock, and nobody within
 //! one time-to-live of a start, or of a pause of the process.
 //!
-//! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `writer` (group commit),
-//! `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` (for siblings).
+//! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `beats` (who is known and
+//! heard of), `writer` (group commit), `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` (for siblings).
 
+mod beats;
 mod discovery;
 mod found;
 mod index;
@@ -250,64 +251,6 @@ impl Registry {
         }
         counts
     }
-
-    /// One as it is to be shown, with its newest heartbeat.
-    fn shown<T: Member>(&self, id: &T::Id) -> Option<T> {
-        T::members(&self.core.index()).get(id).map(index::Held::shown)
-    }
-
-    /// Takes a heartbeat, and gives the edit that it needs if it changes more than a time; `None`: nobody of that id.
-    fn touch<T: Member>(&self, id: &T::Id) -> Option<Option<Edit<T>>> {
-        let core = &self.core;
-        let index = core.index();
-        let held = T::members(&index).get(id)?;
-        held.lease.touch(core.clock.uptime(), core.clock.now());
-        core.heartbeats.fetch_add(1, Relaxed);
-        held.thing.is_woken_by_a_beat().then(|| woken(id)).into()
-    }
-
-    /// It was registered. A renewal is a heartbeat; a first registration is none.
-    fn registered<T: Member>(&self, done: &writer::Done<T>, id: &T::Id) {
-        if done.before.is_some() {
-            self.touch::<T>(id);
-        } else if let Some(held) = T::members(&self.core.index()).get(id) {
-            held.lease.hear();
-        }
-    }
-
-    /// Submits one edit and waits for its commit.
-    async fn edit<T: Queued>(&self, edit: Edit<T>) -> Reply<T> {
-        T::queue(self).submit(edit).await.map_err(|busy| WriteError::Busy(Arc::new(busy)))?
-    }
-
-    /// One heartbeat; `Err` if there is nobody of that id.
-    async fn beat<T: Queued>(&self, id: &T::Id) -> Result<(), WriteError> {
-        match self.touch::<T>(id) {
-            None => Err(WriteError::NotThere(T::WHAT)),
-            Some(None) => Ok(()),
-            Some(Some(edit)) => self.edit(edit).await.map(drop),
-        }
-    }
-
-    /// Many heartbeats, and one commit if it takes any; gives the ids that nobody has.
-    async fn beat_all<T: Member>(&self, ids: Vec<T::Id>) -> Result<Vec<T::Id>, WriteError> {
-        let (mut unknown, mut edits) = (Vec::new(), Vec::new());
-        for id in ids {
-            match self.touch::<T>(&id) {
-                None => unknown.push(id),
-                Some(edit) => edits.extend(edit),
-            }
-        }
-        let ids: Vec<T::Id> = edits.iter().map(|edit: &Edit<T>| edit.id.clone()).collect();
-        for (reply, id) in writer::write(&self.core, &edits).await.into_iter().zip(ids) {
-            match reply {
-                Ok(_) => {}
-                Err(WriteError::NotThere(_)) => unknown.push(id),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(unknown)
-    }
 }
 
 /// A member with a queue of its own for writes.
@@ -336,16 +279,6 @@ fn queue<T: Member>(core: &Arc<Core>) -> Queue<T> {
         async move { writer::write(&core, &edits).await }
     });
     (queue, Box::pin(writer))
-}
-
-/// What was silent is heard of again.
-fn woken<T: Member>(id: &T::Id) -> Edit<T> {
-    Edit::existing(id, None, |row: &T, now| {
-        Ok(match row.is_woken_by_a_beat() {
-            true => writer::Verdict::Transition(row.clone().beaten(now)),
-            false => writer::Verdict::Keep,
-        })
-    })
 }
 
 /// Fills memory from the database, as `on` sees it. Every lease begins anew.

@@ -263,7 +263,7 @@ async fn restore(core: &Core) -> anyhow::Result<()> {
         };
         index.services.iter().filter(|(_, held)| silenced(held)).map(|(id, _)| id.clone()).collect()
     };
-    let edits: Vec<Edit<Service>> = back.iter().map(super::woken).collect();
+    let edits: Vec<Edit<Service>> = back.iter().map(super::beats::woken).collect();
     for reply in writer::write(core, &edits).await {
         reply.map(drop).or_else(|error| match error {
             writer::WriteError::NotThere(_) => Ok(()),

@@ -1,6 +1,7 @@
 //! Writing: edits that arrive together are judged against locked rows, get their revisions, and are committed as one.
 //!
 //! An edit is a function from what is there to what shall be. It may be called more than once, and must do nothing else.
+//! What is not there cannot be locked: if another replica has made it when the revisions are reserved, all is judged anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,6 +19,9 @@ use crate::{
 
 /// How many edits one transaction takes.
 const BATCH: usize = 1000;
+
+/// How often edits are judged before it is said that too much is going on.
+const TRIES: usize = 8;
 
 /// What an edit makes of what is there.
 pub(super) enum Verdict<T> {
@@ -43,6 +47,9 @@ pub enum WriteError {
     /// It belongs to somebody else.
     #[error("it was registered by {0}")]
     Theirs(String),
+    /// Whoever wants it speaks for another.
+    #[error("it is registered under another name")]
+    NotYours,
     /// Too much is waiting.
     #[error(transparent)]
     Busy(#[from] Arc<Overloaded>),
@@ -58,10 +65,8 @@ impl From<WriteError> for ApiError {
             WriteError::Changed => Self::PreconditionFailed,
             WriteError::Theirs(_) => Self::Conflict(error.to_string()),
             WriteError::Busy(_) => Overloaded.into(),
-            WriteError::Failed(ref cause) if db::is_pool_timeout(cause) => {
-                Self::Unavailable("the database is busy".to_owned(), 1)
-            }
-            WriteError::Failed(_) => Self::Internal(error.into()),
+            WriteError::NotYours => Self::bound_elsewhere(),
+            WriteError::Failed(ref cause) => Self::unavailable(cause).unwrap_or_else(|| Self::Internal(error.into())),
         }
     }
 }
@@ -85,6 +90,16 @@ impl<T: Member> Edit<T> {
     ) -> Self {
         let judge: Judge<T> = Box::new(move |row, now| judge(row.ok_or(WriteError::NotThere(T::WHAT))?, now));
         Self { id: id.clone(), actor, judge }
+    }
+
+    /// The same, but refused where `check` says so of what is there.
+    pub(super) fn checked(self, check: impl Fn(&T) -> Result<(), WriteError> + Send + Sync + 'static) -> Self {
+        let Self { id, actor, judge } = self;
+        let judge: Judge<T> = Box::new(move |row, now| {
+            row.map_or(Ok(()), &check)?;
+            judge(row, now)
+        });
+        Self { id, actor, judge }
     }
 }
 
@@ -115,7 +130,7 @@ pub(super) async fn write<T: Member>(core: &Core, edits: &[Edit<T>]) -> Vec<Repl
     for chunk in edits.chunks(BATCH) {
         match commit(core, chunk).await {
             Ok(done) => replies.extend(done),
-            Err(error) if chunk.len() > 1 && error.as_database_error().is_some() => {
+            Err(error) if chunk.len() > 1 && db::is_refusal(&error) => {
                 for edit in chunk {
                     let alone = commit(core, std::slice::from_ref(edit)).await;
                     replies.extend(alone.unwrap_or_else(|error| vec![Err(WriteError::Failed(Arc::new(error)))]));
@@ -131,16 +146,37 @@ pub(super) async fn write<T: Member>(core: &Core, edits: &[Edit<T>]) -> Vec<Repl
 }
 
 async fn commit<T: Member>(core: &Core, edits: &[Edit<T>]) -> db::Result<Vec<Reply<T>>> {
+    for _ in 0..TRIES {
+        if let Some(replies) = try_commit(core, edits).await? {
+            return Ok(replies);
+        }
+    }
+    let busy = Arc::new(Overloaded);
+    Ok(edits.iter().map(|_| Err(busy.clone().into())).collect())
+}
+
+/// `None` if something came to be after it was judged as not being there.
+async fn try_commit<T: Member>(core: &Core, edits: &[Edit<T>]) -> db::Result<Option<Vec<Reply<T>>>> {
     let now = core.clock.now();
     let mut tx = core.db.write().await?;
-    let ids: BTreeSet<T::Id> = edits.iter().map(|edit| edit.id.clone()).collect();
-    let rows = T::lock(&mut tx, ids.into_iter().collect()).await?;
+    let mut absent: BTreeSet<T::Id> = edits.iter().map(|edit| edit.id.clone()).collect();
+    let rows = T::lock(&mut tx, absent.iter().cloned().collect()).await?;
+    for row in &rows {
+        absent.remove(row.id());
+    }
     let mut replies = judge(rows, edits, now);
     let count = replies.iter().flatten().filter(|done| done.change != Change::None).count();
     if count == 0 {
-        return Ok(replies);
+        return Ok(Some(replies));
     }
     let reserved = core.feed.reserve(&mut tx, count).await?;
+    // Whoever makes something has reserved before: from here on nobody else does. It is read without a lock, because those
+    // who hold one may be waiting for this reservation.
+    let absent: Vec<T::Id> = if core.db.is_shared() { absent.into_iter().collect() } else { Vec::new() };
+    if !absent.is_empty() && !T::beats(&mut tx, absent).await?.is_empty() {
+        tx.rollback().await?;
+        return Ok(None);
+    }
     let (last, changes) = number(&mut replies, edits, reserved.first());
     let put: Vec<T> = last.values().flatten().cloned().collect();
     let deleted: Vec<T::Id> = last.iter().filter(|(_, after)| after.is_none()).map(|(id, _)| id.clone()).collect();
@@ -151,7 +187,7 @@ async fn commit<T: Member>(core: &Core, edits: &[Edit<T>]) -> db::Result<Vec<Rep
         T::delete(&mut tx, deleted).await?;
     }
     core.feed.commit_reserved(tx, reserved, changes).await?;
-    Ok(replies)
+    Ok(Some(replies))
 }
 
 /// What each edit makes of what those before it left.

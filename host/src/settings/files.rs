@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
 
 /// Writes a file that its owner alone can read, durably, in the place of what was there.
 pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
@@ -48,22 +49,59 @@ pub fn claim(folder: &Path) -> anyhow::Result<Claim> {
     }
 }
 
+/// Writes a key where there is none; false if there is one by now. No other ever sees half of it.
+fn create_private(file: &Path, key: &[u8; 32]) -> anyhow::Result<bool> {
+    let code = hex::encode(Sha256::digest(key));
+    let own = file.with_extension(&code[..16]);
+    write_private(&own, &format!("{}\n", hex::encode(key)))?;
+    let linked = std::fs::hard_link(&own, file);
+    let removed = std::fs::remove_file(&own);
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        done => done.and(removed).map(|()| true).with_context(|| format!("could not write {}", file.display())),
+    }
+}
+
 /// Reads the signing key, or makes one with `fresh`. A file that others can read is refused.
 pub fn signing_key(file: &Path, fresh: impl FnOnce() -> [u8; 32]) -> anyhow::Result<[u8; 32]> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let mode = std::fs::metadata(file)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                bail!("{} holds the signing key and can be read by others: chmod 600 it", file.display());
-            }
-            let bytes = hex::decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            bytes.with_context(|| format!("{} does not hold 32 bytes in hexadecimal", file.display()))
+    if !file.try_exists().with_context(|| format!("could not look for {}", file.display()))? {
+        let key = fresh();
+        if create_private(file, &key)? {
+            return Ok(key);
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = fresh();
-            write_private(file, &format!("{}\n", hex::encode(key)))?;
-            Ok(key)
+        // Of replicas that share the file and start at once, all take the key of the first.
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
+    let mode = std::fs::metadata(file)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{} holds the signing key and can be read by others: chmod 600 it", file.display());
+    }
+    let bytes = hex::decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.with_context(|| format!("{} does not hold 32 bytes in hexadecimal", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of many that make the key at once all end up with the same one, and nothing else is left behind.
+    #[test]
+    fn a_shared_signing_key_is_made_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("signing-key");
+            let keys = std::thread::scope(|scope| {
+                let made = (0..8_u8).map(|n| {
+                    scope.spawn({
+                        let file = &file;
+                        move || signing_key(file, || [n; 32]).unwrap()
+                    })
+                });
+                made.collect::<Vec<_>>().into_iter().map(|made| made.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+            assert_eq!(signing_key(&file, || unreachable!("there is one")).unwrap(), keys[0]);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
-        Err(error) => Err(error).with_context(|| format!("could not read {}", file.display())),
     }
 }

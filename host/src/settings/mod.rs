@@ -104,8 +104,9 @@ impl Settings {
 
     fn check(&self) -> anyhow::Result<()> {
         self.database_url()?;
-        self.auth
+        self.server
             .check()
+            .and_then(|()| self.auth.check())
             .and_then(|()| self.registry.check())
             .and_then(|()| self.metrics.check())
             .and_then(|()| self.alerts.check())

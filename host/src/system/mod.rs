@@ -5,7 +5,7 @@ mod routes;
 
 use std::time::Duration;
 
-use crate::{app::App, db::lease};
+use crate::{app::App, clock::Timestamp, db::lease};
 
 pub(crate) use queries::STATEMENTS;
 pub use routes::{public, routes};
@@ -23,8 +23,9 @@ pub async fn beat(app: &App) -> anyhow::Result<()> {
 
 /// Forgets replicas that have not been there for a day, says that this one is gone, and gives up its leases.
 pub async fn leave(app: &App) -> anyhow::Result<()> {
+    let before = app.clock.settled().map_or(Timestamp::MIN, |now| now.minus(Duration::from_secs(24 * 3600)));
     let mut tx = app.db.write().await?;
-    queries::leave(&mut tx, &app.replica, app.clock.now().minus(Duration::from_secs(24 * 3600))).await?;
+    queries::leave(&mut tx, &app.replica, before).await?;
     lease::release_all(&mut tx, &app.replica).await?;
     tx.commit().await?;
     Ok(())

@@ -1,10 +1,11 @@
 //! HTTP of the server about itself.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderName, header, request::Parts, uri::Authority},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -77,10 +78,22 @@ async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
-/// The Prometheus text format. Open on loopback, otherwise it takes a token.
+/// Whether somebody on this machine asks for itself: not a page whose name was made to lead here, nor a proxy for another.
+fn is_asked_here(parts: &Parts) -> bool {
+    let forwarded = [header::FORWARDED, HeaderName::from_static("x-forwarded-for")];
+    if !auth::source(parts).is_loopback() || forwarded.iter().any(|name| parts.headers.contains_key(name)) {
+        return false;
+    }
+    let sent = || parts.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
+    let Some(authority) = parts.uri.authority().cloned().or_else(sent) else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The Prometheus text format. Open to who asks on this machine by a name of loopback, otherwise it takes a token.
 async fn metrics(State(app): State<App>, request: Request) -> ApiResult<Response> {
     let (mut parts, _) = request.into_parts();
-    if !auth::source(&parts).is_loopback() {
+    if !is_asked_here(&parts) {
         Caller::from_request_parts(&mut parts, &app).await?.must(Scope::SystemRead)?;
     }
     let mut out = String::with_capacity(16 << 10);

@@ -3,8 +3,9 @@
 //! What `http::auth` checks with each request is memory, kept true from here by way of the feed: a role that is taken away
 //! counts with the next request, on every replica. No secret is ever stored or put on the feed, only what proves it.
 //!
-//! Read on in `types`, `password`, `queries`, `order` (of a list), `sessions` (sign-in), `tokens`, `routes`.
+//! Read on in `types`, `password`, `hashers`, `queries`, `order` (of a list), `sessions` (sign-in), `tokens`, `routes`.
 
+mod hashers;
 mod order;
 mod password;
 mod queries;
@@ -16,7 +17,6 @@ mod types;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 
 use crate::{
     app::App,
@@ -25,6 +25,7 @@ use crate::{
     feed::{Actor, Change, Changes, Feed, Op},
     http::auth::{Auth, KnownUser, Role},
     ids::{Ids, RequestId, UserId},
+    settings::files,
 };
 
 pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS};
@@ -33,13 +34,10 @@ pub(crate) use sessions::STATEMENTS as SESSION_STATEMENTS;
 pub(crate) use tokens::STATEMENTS as TOKEN_STATEMENTS;
 pub use types::{User, UserStatus};
 
-/// How many passwords are hashed at a time: each takes 19 MiB and a core.
-const HASHERS: usize = 2;
-
 /// Users of this server. Clones share them.
 #[derive(Clone)]
 pub struct Users {
-    hashers: Arc<Semaphore>,
+    hashers: hashers::Hashers,
     limit: Arc<sessions::LoginLimit>,
     /// Verified against when a name is not known, so that the answer takes as long.
     decoy: Arc<str>,
@@ -55,24 +53,10 @@ impl Users {
         let tokens = auth.clone();
         feed.on(tokens::TOKENS, move |change| tokens::apply(&tokens, change));
         Ok(Self {
-            hashers: Arc::new(Semaphore::new(HASHERS)),
+            hashers: hashers::Hashers::new(),
             limit: Arc::new(sessions::LoginLimit::new(clock.clone(), failures)),
             decoy: password::hash(&ids.secret::<16>(), &ids.random())?.into(),
         })
-    }
-}
-
-impl Users {
-    /// Whether `password` is the one that `hash` was made of. Waits for its turn.
-    async fn verify(&self, password: String, hash: String) -> anyhow::Result<bool> {
-        let _turn = self.hashers.acquire().await?;
-        tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await?
-    }
-
-    /// Hashes a password. Waits for its turn.
-    async fn hash(&self, password: String, salt: [u8; 16]) -> anyhow::Result<String> {
-        let _turn = self.hashers.acquire().await?;
-        tokio::task::spawn_blocking(move || password::hash(&password, &salt)).await?
     }
 }
 
@@ -122,7 +106,8 @@ fn apply_user(auth: &Auth, change: &Change) {
 }
 
 /// Makes the first administrator where there is no user yet: with `password`, or with a random one that is written to
-/// `file`, which its owner alone can read. Gives the file if one was written.
+/// `file`, which its owner alone can read. Gives the file if one was written. Of several replicas that start at once one
+/// makes it; the others write nothing.
 pub async fn ensure_administrator<'f>(
     db: &Db,
     feed: &Feed,
@@ -138,12 +123,15 @@ pub async fn ensure_administrator<'f>(
     let given = password.is_some();
     let password = password.unwrap_or_else(|| ids.secret::<18>());
     let hash = password::hash(&password, &ids.random()).context("could not hash the first password")?;
-    if !given {
-        crate::settings::files::write_private(file, &format!("{password}\n"))?;
+    let user = User::new(UserId(ids.next()), "admin".to_owned(), None, Role::Admin, clock.now());
+    // Waits for whoever makes one at the same moment.
+    if !queries::insert_if_new(&mut tx, &user, &hash).await? {
+        return Ok(None);
     }
-    let now = clock.now();
-    let user = User::new(UserId(ids.next()), "admin".to_owned(), None, Role::Admin, now);
-    queries::insert(&mut tx, &user, &hash).await?;
+    // Before the commit: a password that opens nothing yet can be written anew, one that nobody has is lost.
+    if !given {
+        files::write_private(file, &format!("{password}\n"))?;
+    }
     let actor = Actor { name: "system:start".to_owned(), source: String::new(), request: RequestId(String::new()) };
     let mut changes = Changes::by(actor);
     changes.put(types::USERS, user.user_id.0.clone(), None, &user);

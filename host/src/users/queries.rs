@@ -25,6 +25,8 @@ statements! { STATEMENTS:
     PASSWORD_OF = concat!("SELECT ", columns!(), ", password_hash FROM cluster_users WHERE username = $1");
     INSERT = concat!("INSERT INTO cluster_users (", columns!(), ", password_hash) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    INSERT_IF_NEW = concat!("INSERT INTO cluster_users (", columns!(), ", password_hash) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (username) DO NOTHING");
     UPDATE = "UPDATE cluster_users SET email = $2, role = $3, permissions = $4, status = $5, updated_at = $6 \
         WHERE user_id = $1";
     SET_PASSWORD = "UPDATE cluster_users SET password_hash = $2, updated_at = $3 WHERE user_id = $1";
@@ -73,8 +75,17 @@ pub(super) async fn password_of(on: &mut dyn AsConn, username: &str) -> Result<O
 }
 
 pub(super) async fn insert(tx: &mut Tx, user: &User, password_hash: &str) -> Result<()> {
+    insert_with(tx, INSERT, user, password_hash).await.map(drop)
+}
+
+/// Adds a user unless there is one of that name; false if there is.
+pub(super) async fn insert_if_new(tx: &mut Tx, user: &User, password_hash: &str) -> Result<bool> {
+    Ok(insert_with(tx, INSERT_IF_NEW, user, password_hash).await? > 0)
+}
+
+async fn insert_with(tx: &mut Tx, insert: &'static str, user: &User, password_hash: &str) -> Result<u64> {
     let User { user_id, username, email, role, permissions, status, last_login, created_at, updated_at } = user;
-    on_db!(tx, |c| sqlx::query(INSERT)
+    on_db!(tx, |c| sqlx::query(insert)
         .bind(user_id)
         .bind(username)
         .bind(email)
@@ -87,7 +98,7 @@ pub(super) async fn insert(tx: &mut Tx, user: &User, password_hash: &str) -> Res
         .bind(password_hash)
         .execute(c)
         .await
-        .map(drop))
+        .map(|done| done.rows_affected()))
 }
 
 /// Users that fit every filter, in no order.

@@ -49,11 +49,11 @@ async fn list(_: Admin, State(app): State<App>, Params(query): Params<UserQuery>
 }
 
 /// Makes a user.
-#[utoipa::path(post, path = "/users", tag = "users", request_body = NewUser, responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("admin"))))]
+#[utoipa::path(post, path = "/users", tag = "users", request_body = NewUser, responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)), extensions(("x-looma-access" = json!("admin"))))]
 async fn create(who: Admin, State(app): State<App>, Body(new): Body<NewUser>) -> ApiResult<Response> {
     new.faults().finish()?;
     let NewUser { username, password, role, email, permissions } = new;
-    let hash = app.users.hash(password, app.ids.random()).await?;
+    let hash = app.users.hashers.hash(password, app.ids.random()).await?;
     let username = username.trim().to_owned();
     let user = User::new(UserId(app.ids.next()), username, email, role, app.clock.now());
     let user = User { permissions: Column(permissions), ..user };
@@ -65,11 +65,11 @@ async fn create(who: Admin, State(app): State<App>, Body(new): Body<NewUser>) ->
     etag::created(&format!("/api/v1/users/{}", user.user_id), user)
 }
 
-/// Gives a user.
+/// Gives a user. Signing in does not change its entity tag.
 #[utoipa::path(get, path = "/users/{user_id}", tag = "users", params(("user_id" = String, Path)), responses((status = 200, body = User), (status = 404, body = Problem)), extensions(("x-looma-access" = json!("admin"))))]
 async fn read(_: Admin, State(app): State<App>, Path(id): Path<UserId>, conditions: Conditions) -> ApiResult<Response> {
     let user = queries::find(&mut app.db.read().await?, &id).await?.or_not_found("user")?;
-    conditions.answer(&user)
+    conditions.answer_shown(&user.version(), &user)
 }
 
 /// Changes role, status, e-mail address or permissions of a user. One who is no longer active is signed out at once.
@@ -83,14 +83,14 @@ async fn update(
 ) -> ApiResult<Response> {
     let mut tx = app.db.write().await?;
     let locked = queries::lock(&mut tx, &id).await?.or_not_found("user")?;
-    conditions.allow_write(&locked.user)?;
-    let after = changed(&locked.user, patch)?;
+    conditions.allow_write(&locked.user.version())?;
+    let after = changed(&locked.user, &patch)?;
     let after = User { updated_at: app.clock.now(), ..after };
     if !is_active_admin(&after) {
         keep_an_administrator(&locked)?;
     }
     save(&app, tx, &who, &locked.user, &after).await?;
-    conditions.answer(&after)
+    conditions.answer_shown(&after.version(), &after)
 }
 
 /// Deletes a user, with sessions and tokens.
@@ -103,7 +103,7 @@ async fn remove(
 ) -> ApiResult<StatusCode> {
     let mut tx = app.db.write().await?;
     let locked = queries::lock(&mut tx, &id).await?.or_not_found("user")?;
-    conditions.allow_write(&locked.user)?;
+    conditions.allow_write(&locked.user.version())?;
     keep_an_administrator(&locked)?;
     queries::delete(&mut tx, &id).await?;
     let mut changes = Changes::by(who.actor());
@@ -113,7 +113,7 @@ async fn remove(
 }
 
 /// Sets a password: an administrator anybody's, others their own. Every other session of that user ends.
-#[utoipa::path(put, path = "/users/{user_id}/password", tag = "users", params(("user_id" = String, Path)), request_body = NewPassword, responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)), extensions(("x-looma-access" = json!("signed in"))))]
+#[utoipa::path(put, path = "/users/{user_id}/password", tag = "users", params(("user_id" = String, Path)), request_body = NewPassword, responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)), extensions(("x-looma-access" = json!("signed in"))))]
 async fn set_password(
     who: SignedIn,
     State(app): State<App>,
@@ -126,7 +126,7 @@ async fn set_password(
     }
     let NewPassword { password, current_password } = new;
     check_current(&app, &who, &id, current_password).await?;
-    let hash = app.users.hash(password, app.ids.random()).await?;
+    let hash = app.users.hashers.hash(password, app.ids.random()).await?;
     let mut tx = app.db.write().await?;
     queries::lock(&mut tx, &id).await?.or_not_found("user")?;
     queries::set_password(&mut tx, &id, &hash, app.clock.now()).await?;
@@ -171,7 +171,7 @@ async fn set_permissions(
     conditions.answer(&Permissions { permissions: after.permissions.0 })
 }
 
-fn changed(user: &User, patch: Patch) -> ApiResult<User> {
+fn changed(user: &User, patch: &Patch) -> ApiResult<User> {
     let User { role, status, ref email, ref permissions, .. } = *user;
     let writable = WritableUser { role, status, email: email.clone(), permissions: permissions.0.clone() };
     let writable = patch.apply(&writable)?;
@@ -211,13 +211,15 @@ async fn check_current(app: &App, who: &Caller, id: &UserId, current: Option<Str
             _ => Err(Faults::one("/current_password", "is missing").into()),
         };
     };
-    if let Some(seconds) = app.users.limit.wait(&who.username, who.source) {
-        return Err(ApiError::TooManyRequests(seconds));
+    let attempt = app.users.limit.attempt(&who.username, who.source).map_err(ApiError::TooManyRequests)?;
+    let right = is_right(app, id, current).await;
+    if !matches!(right, Ok(false)) {
+        attempt.give_back();
     }
+    if right? { Ok(()) } else { Err(Faults::one("/current_password", "is not the password in use").into()) }
+}
+
+async fn is_right(app: &App, id: &UserId, password: String) -> ApiResult<bool> {
     let hash = queries::hash_of(&mut app.db.read().await?, id).await?.or_not_found("user")?;
-    if !app.users.verify(current, hash).await? {
-        app.users.limit.failed(&who.username, who.source);
-        return Err(Faults::one("/current_password", "is not the password in use").into());
-    }
-    Ok(())
+    app.users.hashers.verify(password, hash).await
 }

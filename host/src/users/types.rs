@@ -53,6 +53,11 @@ pub struct User {
 }
 
 impl User {
+    /// What of it is a version: signing in makes no new one.
+    pub fn version(&self) -> Self {
+        Self { last_login: None, ..self.clone() }
+    }
+
     /// One that may sign in, made at `now`.
     pub fn new(user_id: UserId, username: String, email: Option<String>, role: Role, now: Timestamp) -> Self {
         Self {

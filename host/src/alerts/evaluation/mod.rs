@@ -1,5 +1,6 @@
 //! One evaluation of one rule: its series are judged, the state machine takes each a step, and what changed is written down.
-//! What does not change is not written. If the evaluator fails, nothing changes at all.
+//! What does not change is not written. If the evaluator fails, or what came of it could not be written down, nothing changes at
+//! all, neither in the database nor in memory.
 
 mod judge;
 mod steps;
@@ -35,25 +36,47 @@ pub(super) enum Fault {
     Db(#[from] db::DbError),
 }
 
-/// Evaluates a rule. Gives what is to be told of it though it went well: series that crash the evaluator, a message that could not be
-/// filled in.
-pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Result<Option<String>, Fault> {
+impl Fault {
+    /// Whether the database is at fault, so that it may go well as soon as that is well again.
+    pub(super) fn is_of_database(&self) -> bool {
+        matches!(self, Self::Db(_) | Self::Judge(JudgeError::Read(_)))
+    }
+}
+
+/// What became of an evaluation that met no fault.
+pub(super) enum Evaluated {
+    /// It is written down. With what is to be told of it all the same: series that crash the evaluator, a message that could not be
+    /// filled in.
+    Done(Option<String>),
+    /// The rule or an alert changed meanwhile: nothing was written.
+    Overtaken,
+}
+
+/// Evaluates a rule.
+pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Result<Evaluated, Fault> {
     let now = app.clock.now();
     let judged = judge::judge(app, rule, own, now).await?;
     let open = app.alerts.open(&rule.rule_id);
     let steps = steps::Steps { app, rule, now };
-    let outcome = steps.take(&judged, &open, &mut own.missing);
-    let unjudged = judged.told();
+    let mut missing = own.missing.clone();
+    let outcome = steps.take(&judged, &open, &mut missing);
+    let told = judged.told().or(outcome.message_fault);
     let changed = changed_states(own, judged.next);
-    let told = unjudged.or(outcome.message_fault);
-    if outcome.record.is_empty() && changed.is_empty() {
-        return Ok(told);
-    }
-    if commit(app, rule, &outcome.record, &changed, now).await? {
+    if !outcome.record.is_empty() || !changed.is_empty() {
+        match db::retried(|| commit(app, rule, &outcome.record, &changed, now)).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Evaluated::Overtaken),
+            Err(error) => {
+                // Whether it was written is not always known: it is read anew.
+                own.states = None;
+                return Err(error.into());
+            }
+        }
         let states = own.states.get_or_insert_default();
         states.extend(changed.into_iter().map(|state| (state.series, state)));
     }
-    Ok(told)
+    own.missing = missing;
+    Ok(Evaluated::Done(told))
 }
 
 /// What of the next states is not what is remembered already.

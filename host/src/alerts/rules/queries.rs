@@ -4,7 +4,7 @@ use super::types::{Health, Rule, RuleSpec};
 use crate::{
     alerts::types::RuleId,
     clock::Timestamp,
-    db::{AsConn, Result, Tx},
+    db::{self, AsConn, Result, Tx},
     on_db, statements,
 };
 
@@ -17,6 +17,7 @@ macro_rules! columns {
 
 statements! { STATEMENTS:
     ALL = concat!("SELECT ", columns!(), " FROM alert_rules WHERE deleted_at IS NULL");
+    FIND = concat!("SELECT ", columns!(), " FROM alert_rules WHERE rule_id = $1 AND deleted_at IS NULL");
     PUT = concat!("INSERT INTO alert_rules (", columns!(), ") \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
         ON CONFLICT (rule_id) DO UPDATE SET rule_name = excluded.rule_name, service_type = excluded.service_type, \
@@ -41,6 +42,15 @@ struct OfRule {
 
 pub(crate) async fn all(on: &mut dyn AsConn) -> Result<Vec<Rule>> {
     on_db!(on, |c| sqlx::query_as(ALL).fetch_all(c).await)
+}
+
+pub(super) async fn find(on: &mut dyn AsConn, id: &RuleId) -> Result<Option<Rule>> {
+    db::find(on, FIND, id.as_str()).await
+}
+
+/// As `find`, and nobody else changes it before the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, id: &RuleId) -> Result<Option<Rule>> {
+    db::lock(tx, FIND, id.as_str()).await
 }
 
 /// Makes or replaces one.

@@ -131,7 +131,7 @@ async fn put_rule(
     conditions: Conditions,
     Body(spec): Body<RuleSpec>,
 ) -> ApiResult<Json<RuleShown>> {
-    replace(&app, &who, &id, &conditions, |_| Ok(spec)).await
+    replace(&app, &who, &id, &conditions, |_| Ok(spec.clone())).await
 }
 
 /// Changes what the patch names.
@@ -151,23 +151,31 @@ async fn replace(
     who: &AlertsWrite,
     id: &RuleId,
     conditions: &Conditions,
-    change: impl FnOnce(&RuleSpec) -> ApiResult<RuleSpec>,
+    change: impl Fn(&RuleSpec) -> ApiResult<RuleSpec>,
 ) -> ApiResult<Json<RuleShown>> {
-    let before = app.alerts.rule(id).or_not_found("alert rule")?;
-    conditions.allow_write(&*before)?;
-    let spec = change(&before.spec)?;
-    check(app, &spec).await?;
-    let mut tx = app.db.write().await?;
-    let after = Rule { spec, updated_at: app.clock.now(), ..(*before).clone() };
-    queries::put(&mut tx, &after).await?;
-    if after.spec.evaluator != before.spec.evaluator || after.spec.config != before.spec.config {
-        // What was remembered under another configuration would mislead.
-        alerts::forget_states(&mut tx, id).await?;
+    let mut before = queries::find(&mut app.db.read().await?, id).await?.or_not_found("alert rule")?;
+    loop {
+        conditions.allow_write(&before)?;
+        let spec = change(&before.spec)?;
+        // No transaction waits for a plugin: what it was asked about may have changed when it has answered.
+        check(app, &spec).await?;
+        let mut tx = app.db.write().await?;
+        let stored = queries::lock(&mut tx, id).await?.or_not_found("alert rule")?;
+        if stored != before {
+            before = stored;
+            continue;
+        }
+        let after = Rule { spec, updated_at: app.clock.now(), ..before.clone() };
+        queries::put(&mut tx, &after).await?;
+        if after.spec.evaluator != before.spec.evaluator || after.spec.config != before.spec.config {
+            // What was remembered under another configuration would mislead.
+            alerts::forget_states(&mut tx, id).await?;
+        }
+        let mut changes = Changes::by(who.actor());
+        changes.put(RULES, id.0.clone(), Some(&before), &after);
+        app.feed.commit(tx, changes).await?;
+        return Ok(Json(shown(app, &after).await?));
     }
-    let mut changes = Changes::by(who.actor());
-    changes.put(RULES, id.0.clone(), Some(&*before), &after);
-    app.feed.commit(tx, changes).await?;
-    Ok(Json(shown(app, &after).await?))
 }
 
 /// Deletes a rule; its alerts are over within a second.
@@ -178,12 +186,12 @@ async fn delete_rule(
     Path(id): Path<RuleId>,
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
-    let rule = app.alerts.rule(&id).or_not_found("alert rule")?;
-    conditions.allow_write(&*rule)?;
     let mut tx = app.db.write().await?;
+    let rule = queries::lock(&mut tx, &id).await?.or_not_found("alert rule")?;
+    conditions.allow_write(&rule)?;
     queries::delete(&mut tx, &id, app.clock.now()).await?;
     let mut changes = Changes::by(who.actor());
-    changes.delete(RULES, id.0.clone(), &*rule);
+    changes.delete(RULES, id.0.clone(), &rule);
     app.feed.commit(tx, changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,14 +1,16 @@
 //! `Idempotency-Key` on `POST`: a request that is sent again within 24 hours is answered as the first one was, and not done twice.
 //!
 //! The key belongs to the caller and the path. With it stands a code of query and body, so that another request under the
-//! same key is refused. A request runs to its end even when its caller has gone: that is when it will be sent again. It never
+//! same key is refused. A request runs to its end even when its caller has gone: that is when it will be sent again. While it
+//! runs its claim on the key is renewed, so that it is not run beside itself, however long it takes. This layer never
 //! keeps an answer that shows a secret (the router says which paths those are), nor one that says nothing about the request
 //! itself (401, 403, 429 and 5xx); a body or an answer past the limit is passed through without a key.
 
 mod queries;
+mod running;
 mod stream;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::BTreeMap, future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     body::Body,
@@ -22,6 +24,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::{Auth, Caller},
@@ -29,7 +32,7 @@ use super::{
     request::RequestIdOf as _,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     db::{self, Db},
     lifecycle::Tasks,
 };
@@ -37,6 +40,7 @@ use queries::{Answer, Claim, Row};
 use stream::{Gathered, gather};
 
 pub(crate) use queries::STATEMENTS;
+pub use running::Running;
 
 /// The header that carries the key.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -45,8 +49,11 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 
 const LONGEST_KEY: usize = 200;
 const KEEP: Duration = Duration::from_secs(24 * 3600);
-/// A request without an answer counts as running for this long; after that its process is taken to have ended.
+/// A request without an answer counts as running for this long after its claim was last renewed; after that its process is
+/// taken to have ended.
 const RUNNING: Duration = Duration::from_secs(60);
+/// How often the claim of a request that runs is renewed.
+const RENEW: Duration = Duration::from_secs(15);
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG];
 
 /// What honours keys.
@@ -60,6 +67,8 @@ pub struct Layer {
     pub auth: Auth,
     /// Runs what its caller may leave.
     pub tasks: Tasks,
+    /// What runs here.
+    pub running: Running,
     /// The largest body, of a request or an answer, that is kept; in bytes.
     pub limit: usize,
     /// Whether the answers of a path show secrets.
@@ -77,8 +86,9 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
 
 /// Deletes what is older than a day.
 pub async fn prune(db: &Db, clock: &Clock) -> anyhow::Result<()> {
+    let before = clock.settled()?.minus(KEEP);
     let mut tx = db.write().await?;
-    queries::prune(&mut tx, clock.now().minus(KEEP)).await?;
+    queries::prune(&mut tx, before).await?;
     Ok(tx.commit().await?)
 }
 
@@ -98,7 +108,11 @@ async fn honour(layer: Layer, request: Request, next: Next) -> ApiResult<Respons
         body_hash: code_of_body(&layer.auth, &parts, &bytes),
         at: layer.clock.now(),
     };
-    match take(&layer, &claim).await? {
+    let stored = match layer.running.body_of(&claim.key_hash) {
+        Some(body_hash) => Some(Row::running(body_hash)),
+        None => take(&layer, &claim).await?,
+    };
+    match stored {
         None => run(layer, claim, Request::from_parts(parts, Body::from(bytes)), next).await,
         Some(Row { body_hash, .. }) if body_hash != claim.body_hash => {
             Err(Faults::one("/Idempotency-Key", "was used for another request").into())
@@ -142,25 +156,33 @@ fn code_of_body(auth: &Auth, parts: &Parts, body: &[u8]) -> String {
 
 /// Takes the key, or gives what is stored under it.
 async fn take(layer: &Layer, claim: &Claim) -> db::Result<Option<Row>> {
+    // By a clock that ran ahead nothing is old: better a key too many than a request run twice.
+    let old = |age| layer.clock.settled().map_or(Timestamp::MIN, |now| now.minus(age));
     let mut tx = layer.db.write().await?;
-    let taken = queries::claim(&mut tx, claim, claim.at.minus(KEEP), claim.at.minus(RUNNING)).await?;
+    let taken = queries::claim(&mut tx, claim, old(KEEP), old(RUNNING)).await?;
     let stored = if taken { None } else { queries::find(&mut tx, &claim.key_hash).await? };
     tx.commit().await?;
     Ok(stored)
 }
 
 /// Runs the request and keeps its answer, even if the caller is gone by then.
-async fn run(layer: Layer, claim: Claim, request: Request, next: Next) -> ApiResult<Response> {
+async fn run(layer: Layer, mut claim: Claim, request: Request, next: Next) -> ApiResult<Response> {
     let (send, answer) = oneshot::channel();
     let tasks = layer.tasks.clone();
+    let held = layer.running.hold(&claim);
     tasks.detach("http.idempotent", async move {
-        let ran = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => Ok(keep(&layer, &claim, response).await),
+        let work = async { worth_keeping(&layer, next.run(request).await).await };
+        let ran = match AssertUnwindSafe(renewing(&layer, &mut claim, work)).catch_unwind().await {
+            Ok((kept, response)) => {
+                settle(&layer, &claim, kept).await;
+                Ok(response)
+            }
             Err(panic) => {
                 settle(&layer, &claim, None).await;
                 Err(panic)
             }
         };
+        drop(held);
         // Nobody takes it when the caller is gone.
         drop(send.send(ran));
     });
@@ -171,8 +193,45 @@ async fn run(layer: Layer, claim: Claim, request: Request, next: Next) -> ApiRes
     }
 }
 
-/// Keeps an answer that says something about the request itself; gives the key back where it does not.
-async fn keep(layer: &Layer, claim: &Claim, response: Response) -> Response {
+/// Does `work`, and renews the claim while it lasts. The two never wait for each other but at the end: a renewal that has
+/// begun is ended, so that the claim is known to be the one that is stored.
+async fn renewing<T>(layer: &Layer, claim: &mut Claim, work: impl Future<Output = T>) -> T {
+    let done = CancellationToken::new();
+    let work = async {
+        let made = work.await;
+        done.cancel();
+        made
+    };
+    let renewals = async {
+        loop {
+            tokio::select! {
+                () = done.cancelled() => return,
+                () = layer.clock.sleep(RENEW) => {}
+            }
+            renew(layer, claim).await;
+        }
+    };
+    tokio::join!(work, renewals).0
+}
+
+async fn renew(layer: &Layer, claim: &mut Claim) {
+    let at = layer.clock.now();
+    match write_renewal(layer, claim, at).await {
+        Ok(true) => claim.at = at,
+        Ok(false) => tracing::warn!("a request that runs has lost the claim on its idempotency key"),
+        Err(error) => tracing::warn!(%error, "could not renew the claim on an idempotency key"),
+    }
+}
+
+async fn write_renewal(layer: &Layer, claim: &Claim, at: Timestamp) -> db::Result<bool> {
+    let mut tx = layer.db.write().await?;
+    let renewed = queries::renew(&mut tx, claim, at).await?;
+    tx.commit().await?;
+    Ok(renewed)
+}
+
+/// The answer, and what of it is to be kept: what says something about the request itself.
+async fn worth_keeping(layer: &Layer, response: Response) -> (Option<Answer>, Response) {
     let (parts, body) = response.into_parts();
     let (answer, body) = match gather(body, layer.limit).await {
         Ok(Gathered::Whole(bytes)) if tells_of_the_request(parts.status) => {
@@ -183,10 +242,9 @@ async fn keep(layer: &Layer, claim: &Claim, response: Response) -> Response {
         }
         Ok(Gathered::Whole(bytes)) => (None, Body::from(bytes)),
         Ok(Gathered::Larger(body)) => (None, body),
-        Err(error) => return ApiError::Internal(error.into()).into_response(),
+        Err(error) => return (None, ApiError::Internal(error.into()).into_response()),
     };
-    settle(layer, claim, answer).await;
-    Response::from_parts(parts, body)
+    (answer, Response::from_parts(parts, body))
 }
 
 /// Writes how it ended. What cannot be written leaves the key as if the process had ended: it runs out.

@@ -17,6 +17,7 @@ statements! { STATEMENTS:
     FIND = "SELECT body_hash, status, headers, body FROM idempotency_keys WHERE key_hash = $1";
     FINISH = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
         WHERE key_hash = $1 AND created_at = $2 AND status IS NULL";
+    RENEW = "UPDATE idempotency_keys SET created_at = $3 WHERE key_hash = $1 AND created_at = $2 AND status IS NULL";
     RELEASE = "DELETE FROM idempotency_keys WHERE key_hash = $1 AND created_at = $2 AND status IS NULL";
     PRUNE = "DELETE FROM idempotency_keys WHERE created_at <= $1";
 }
@@ -27,7 +28,7 @@ pub(super) struct Claim {
     pub key_hash: String,
     /// What they ask.
     pub body_hash: String,
-    /// When it began.
+    /// When it began, or was last known to run.
     pub at: Timestamp,
 }
 
@@ -46,6 +47,13 @@ pub(super) struct Row {
     pub status: Option<i64>,
     pub headers: Option<Json<BTreeMap<String, String>>>,
     pub body: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// A request that runs.
+    pub fn running(body_hash: String) -> Self {
+        Self { body_hash, status: None, headers: None, body: None }
+    }
 }
 
 /// Takes a key that is free, older than `kept`, or left by the same request that began before `running`.
@@ -78,6 +86,19 @@ pub(super) async fn finish(tx: &mut Tx, claim: &Claim, answer: &Answer) -> Resul
         .execute(c)
         .await
         .map(drop))
+}
+
+/// Says that the request still runs; false if the key is no longer its own.
+pub(super) async fn renew(tx: &mut Tx, claim: &Claim, at: Timestamp) -> Result<bool> {
+    let Claim { key_hash, body_hash: _, at: before } = claim;
+    let renew = on_db!(tx, |c| sqlx::query(RENEW)
+        .bind(key_hash)
+        .bind(before)
+        .bind(at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(renew > 0)
 }
 
 /// Gives the key back, if it is still that of this request.

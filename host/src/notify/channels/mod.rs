@@ -4,6 +4,6 @@ mod queries;
 mod routes;
 mod types;
 
-pub(crate) use queries::{STATEMENTS, all};
+pub(crate) use queries::{POSTGRES, SQLITE, STATEMENTS, all, hold};
 pub use routes::routes;
 pub use types::{CHANNELS, Channel, ChannelId, ChannelSpec};

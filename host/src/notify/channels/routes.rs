@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
+    db::Tx,
     feed::Changes,
     http::{
         auth::{AlertsRead, AlertsWrite},
@@ -22,7 +23,7 @@ use crate::{
         etag::{self, Conditions},
         page::{Page, PageQuery, Params},
     },
-    notify::{self, deliveries},
+    notify::{self, deliveries, routing},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -80,7 +81,7 @@ async fn put_channel(
     conditions: Conditions,
     Body(spec): Body<ChannelSpec>,
 ) -> ApiResult<Json<Channel>> {
-    replace(&app, &who, &id, &conditions, |_| Ok(spec)).await
+    replace(&app, &who, &id, &conditions, |_| Ok(spec.clone())).await
 }
 
 /// Changes what the patch names.
@@ -100,22 +101,30 @@ async fn replace(
     who: &AlertsWrite,
     id: &str,
     conditions: &Conditions,
-    change: impl FnOnce(&ChannelSpec) -> ApiResult<ChannelSpec>,
+    change: impl Fn(&ChannelSpec) -> ApiResult<ChannelSpec>,
 ) -> ApiResult<Json<Channel>> {
-    let before = app.notify.channel(id).or_not_found("channel")?;
-    conditions.allow_write(&*before)?;
-    let spec = change(&before.spec)?;
-    notify::check_channel(app, &spec).await?;
-    if spec.name != before.spec.name {
-        refuse_if_used(app, &before)?;
+    let mut before = queries::find(&mut app.db.read().await?, id).await?.or_not_found("channel")?;
+    loop {
+        conditions.allow_write(&before)?;
+        let spec = change(&before.spec)?;
+        // No transaction waits for a plugin: what it was asked about may have changed when it has answered.
+        notify::check_channel(app, &spec).await?;
+        let mut tx = app.db.write().await?;
+        let stored = queries::lock(&mut tx, before.channel_id.as_str()).await?.or_not_found("channel")?;
+        if stored != before {
+            before = stored;
+            continue;
+        }
+        if spec.name != before.spec.name {
+            refuse_if_used(&mut tx, &before).await?;
+        }
+        let after = Channel { spec, updated_at: app.clock.now(), ..before.clone() };
+        queries::update(&mut tx, &after).await?;
+        let mut changes = Changes::by(who.actor());
+        changes.put(CHANNELS, after.channel_id.0.clone(), Some(&before), &after);
+        app.feed.commit(tx, changes).await?;
+        return Ok(Json(after));
     }
-    let mut tx = app.db.write().await?;
-    let after = Channel { spec, updated_at: app.clock.now(), ..(*before).clone() };
-    queries::update(&mut tx, &after).await?;
-    let mut changes = Changes::by(who.actor());
-    changes.put(CHANNELS, after.channel_id.0.clone(), Some(&*before), &after);
-    app.feed.commit(tx, changes).await?;
-    Ok(Json(after))
 }
 
 /// Deletes a channel that no route names.
@@ -126,21 +135,21 @@ async fn delete_channel(
     Path(id): Path<String>,
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
-    let channel = app.notify.channel(&id).or_not_found("channel")?;
-    conditions.allow_write(&*channel)?;
-    refuse_if_used(&app, &channel)?;
     let mut tx = app.db.write().await?;
+    let channel = queries::lock(&mut tx, &id).await?.or_not_found("channel")?;
+    conditions.allow_write(&channel)?;
+    refuse_if_used(&mut tx, &channel).await?;
     queries::delete(&mut tx, &channel.channel_id).await?;
     let mut changes = Changes::by(who.actor());
-    changes.delete(CHANNELS, channel.channel_id.0.clone(), &*channel);
+    changes.delete(CHANNELS, channel.channel_id.0.clone(), &channel);
     app.feed.commit(tx, changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// 409 if a route names the channel.
-fn refuse_if_used(app: &App, channel: &Channel) -> ApiResult<()> {
+/// 409 if a route names the channel. Who writes a route holds its channels, so none begins to before the transaction ends.
+async fn refuse_if_used(tx: &mut Tx, channel: &Channel) -> ApiResult<()> {
     let name = &channel.spec.name;
-    match app.notify.routes().iter().find(|route| route.spec.channels.contains(name)) {
+    match routing::all(tx).await?.iter().find(|route| route.spec.channels.contains(name)) {
         Some(route) => Err(ApiError::Conflict(format!("route {:?} names the channel {name:?}", route.spec.name))),
         None => Ok(()),
     }

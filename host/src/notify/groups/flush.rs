@@ -24,21 +24,25 @@ async fn is_due(app: &App) -> db::Result<bool> {
 
 /// Looks at every group whose time has come.
 pub async fn flush(app: &App) -> db::Result<()> {
-    while is_due(app).await? {
-        let now = app.clock.now();
-        let mut tx = app.db.write().await?;
-        let groups = queries::due(&mut tx, now, AT_ONCE).await?;
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let mut outbox = Vec::new();
-        for group in groups {
-            outbox.extend(flush_one(&mut tx, app, group, now).await?);
-        }
-        deliveries::insert(&mut tx, &outbox).await?;
-        tx.commit().await?;
-    }
+    while is_due(app).await? && db::retried(|| flush_some(app)).await? {}
     Ok(())
+}
+
+/// Looks at some of them; false if others have them all.
+async fn flush_some(app: &App) -> db::Result<bool> {
+    let now = app.clock.now();
+    let mut tx = app.db.write().await?;
+    let groups = queries::due(&mut tx, now, AT_ONCE).await?;
+    if groups.is_empty() {
+        return Ok(false);
+    }
+    let mut outbox = Vec::new();
+    for group in groups {
+        outbox.extend(flush_one(&mut tx, app, group, now).await?);
+    }
+    deliveries::insert(&mut tx, &outbox).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 async fn flush_one(tx: &mut Tx, app: &App, mut group: Group, now: Timestamp) -> db::Result<Vec<Delivery>> {

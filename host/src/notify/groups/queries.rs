@@ -35,6 +35,7 @@ statements! { STATEMENTS:
 }
 
 statements! { SQLITE:
+    OF_ALERTS_SQLITE = "SELECT DISTINCT group_id FROM notification_members WHERE alert_id IN (SELECT value FROM json_each($1))";
     TOLD_SQLITE = "UPDATE notification_members SET told = TRUE, changed = FALSE WHERE group_id = $1 AND alert_id IN (SELECT value FROM json_each($2))";
     DUE_SQLITE = concat!("SELECT ", group!(), " FROM notification_groups WHERE next_at <= $1 ORDER BY next_at, group_id LIMIT $2");
     PUT_MEMBERS_SQLITE = "INSERT INTO notification_members (group_id, alert_id, status, told, changed, quiet, alert) \
@@ -51,6 +52,8 @@ statements! { SQLITE:
 }
 
 statements! { POSTGRES:
+    OF_ALERTS_POSTGRES = "SELECT DISTINCT group_id FROM notification_members WHERE alert_id = ANY($1)";
+    HOLD_POSTGRES = "SELECT group_id FROM notification_groups WHERE group_id = ANY($1) ORDER BY group_id FOR UPDATE";
     TOLD_POSTGRES = "UPDATE notification_members SET told = TRUE, changed = FALSE WHERE group_id = $1 AND alert_id = ANY($2)";
     DUE_POSTGRES = concat!("SELECT ", group!(), " FROM notification_groups WHERE next_at <= $1 ORDER BY next_at, group_id LIMIT $2 \
         FOR UPDATE SKIP LOCKED");
@@ -101,6 +104,22 @@ pub(super) async fn open(tx: &mut Tx, id: &str, route: &Route, labels: &Labels, 
         .execute(c)
         .await
         .map(drop))
+}
+
+/// The groups that have one of these alerts.
+pub(super) async fn of_alerts(tx: &mut Tx, alerts: &[&str]) -> Result<Vec<String>> {
+    match tx.conn() {
+        Conn::Sqlite(c) => sqlx::query_scalar(OF_ALERTS_SQLITE).bind(Json(alerts)).fetch_all(c).await,
+        Conn::Postgres(c) => sqlx::query_scalar(OF_ALERTS_POSTGRES).bind(alerts).fetch_all(c).await,
+    }
+}
+
+/// Nobody else changes these groups, or what is in them, before the transaction ends. On SQLite there is no other writer.
+pub(super) async fn hold(tx: &mut Tx, groups: &[String]) -> Result<()> {
+    match tx.conn() {
+        Conn::Sqlite(_) => Ok(()),
+        Conn::Postgres(c) => sqlx::query(HOLD_POSTGRES).bind(groups).execute(c).await.map(drop),
+    }
 }
 
 /// Puts alerts that fire into a group, to be told.

@@ -2,7 +2,7 @@
 
 use super::types::{Route, RouteId, RouteSpec};
 use crate::{
-    db::{AsConn, Result, Tx},
+    db::{self, AsConn, Conn, Json, Result, Tx},
     on_db, statements,
 };
 
@@ -15,6 +15,7 @@ macro_rules! columns {
 
 statements! { STATEMENTS:
     ALL = concat!("SELECT ", columns!(), " FROM routes");
+    FIND = concat!("SELECT ", columns!(), " FROM routes WHERE route_id = $1 OR name = $1 ORDER BY route_id = $1 DESC LIMIT 1");
     INSERT = concat!("INSERT INTO routes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
         ON CONFLICT (route_id) DO UPDATE SET name = excluded.name, matchers = excluded.matchers, \
         channels = excluded.channels, group_by = excluded.group_by, group_wait_seconds = excluded.group_wait_seconds, \
@@ -23,8 +24,30 @@ statements! { STATEMENTS:
     DELETE = "DELETE FROM routes WHERE route_id = $1";
 }
 
+statements! { SQLITE:
+    HOLD_SQLITE = "SELECT route_id FROM routes WHERE route_id IN (SELECT value FROM json_each($1))";
+}
+
+statements! { POSTGRES:
+    HOLD_POSTGRES = "SELECT route_id FROM routes WHERE route_id = ANY($1) ORDER BY route_id FOR KEY SHARE";
+    HOLD_GROUPS_POSTGRES = "SELECT group_id FROM notification_groups WHERE route_id = $1 ORDER BY group_id FOR UPDATE";
+}
+
 pub(crate) async fn all(on: &mut dyn AsConn) -> Result<Vec<Route>> {
     on_db!(on, |c| sqlx::query_as(ALL).fetch_all(c).await)
+}
+
+/// By id or by name; nobody else changes it before the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Route>> {
+    db::lock(tx, FIND, id).await
+}
+
+/// Which of these are there; they are not deleted before the transaction ends.
+pub(crate) async fn hold(tx: &mut Tx, ids: &[&RouteId]) -> Result<Vec<RouteId>> {
+    match tx.conn() {
+        Conn::Sqlite(c) => sqlx::query_scalar(HOLD_SQLITE).bind(Json(ids)).fetch_all(c).await,
+        Conn::Postgres(c) => sqlx::query_scalar(HOLD_POSTGRES).bind(ids).fetch_all(c).await,
+    }
 }
 
 /// Makes or replaces one.
@@ -51,6 +74,11 @@ pub(super) async fn put(tx: &mut Tx, route: &Route) -> Result<()> {
         .map(drop))
 }
 
+/// Deletes one, and its groups with it.
 pub(super) async fn delete(tx: &mut Tx, id: &RouteId) -> Result<()> {
+    if let Conn::Postgres(c) = tx.conn() {
+        // The database would lock them in an order of its own.
+        sqlx::query(HOLD_GROUPS_POSTGRES).bind(id).execute(c).await?;
+    }
     on_db!(tx, |c| sqlx::query(DELETE).bind(id).execute(c).await.map(drop))
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
+    db::Tx,
     feed::Changes,
     http::{
         auth::{AlertsRead, AlertsWrite},
@@ -22,7 +23,7 @@ use crate::{
         etag::{self, Conditions},
         page::{Page, PageQuery, Params},
     },
-    notify,
+    notify::{self, channels},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -37,10 +38,10 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Makes a route.
 #[utoipa::path(post, path = "/routes", tag = "alerts", request_body = RouteSpec, responses((status = 201, body = Route), (status = 409, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("alerts:write"))))]
 async fn create_route(who: AlertsWrite, State(app): State<App>, Body(spec): Body<RouteSpec>) -> ApiResult<Response> {
-    check(&app, &spec)?;
     let now = app.clock.now();
     let route = Route { route_id: RouteId(app.ids.next()), spec, created_at: now, updated_at: now };
     let mut tx = app.db.write().await?;
+    check(&mut tx, &route.spec).await?;
     queries::put(&mut tx, &route).await?;
     let mut changes = Changes::by(who.actor());
     changes.put(ROUTES, route.route_id.0.clone(), None, &route);
@@ -100,15 +101,15 @@ async fn replace(
     conditions: &Conditions,
     change: impl FnOnce(&RouteSpec) -> ApiResult<RouteSpec>,
 ) -> ApiResult<Json<Route>> {
-    let before = app.notify.route(id).or_not_found("route")?;
-    conditions.allow_write(&*before)?;
-    let spec = change(&before.spec)?;
-    check(app, &spec)?;
     let mut tx = app.db.write().await?;
-    let after = Route { spec, updated_at: app.clock.now(), ..(*before).clone() };
+    let before = queries::lock(&mut tx, id).await?.or_not_found("route")?;
+    conditions.allow_write(&before)?;
+    let spec = change(&before.spec)?;
+    check(&mut tx, &spec).await?;
+    let after = Route { spec, updated_at: app.clock.now(), ..before.clone() };
     queries::put(&mut tx, &after).await?;
     let mut changes = Changes::by(who.actor());
-    changes.put(ROUTES, after.route_id.0.clone(), Some(&*before), &after);
+    changes.put(ROUTES, after.route_id.0.clone(), Some(&before), &after);
     app.feed.commit(tx, changes).await?;
     Ok(Json(after))
 }
@@ -121,16 +122,18 @@ async fn delete_route(
     Path(id): Path<String>,
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
-    let route = app.notify.route(&id).or_not_found("route")?;
-    conditions.allow_write(&*route)?;
     let mut tx = app.db.write().await?;
+    let route = queries::lock(&mut tx, &id).await?.or_not_found("route")?;
+    conditions.allow_write(&route)?;
     queries::delete(&mut tx, &route.route_id).await?;
     let mut changes = Changes::by(who.actor());
-    changes.delete(ROUTES, route.route_id.0.clone(), &*route);
+    changes.delete(ROUTES, route.route_id.0.clone(), &route);
     app.feed.commit(tx, changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn check(app: &App, spec: &RouteSpec) -> ApiResult<()> {
-    Ok(spec.faults(|name| app.notify.channel_named(name).is_some()).finish()?)
+/// 422 with everything that is wrong; the channels that it names stay until the transaction ends.
+async fn check(tx: &mut Tx, spec: &RouteSpec) -> ApiResult<()> {
+    let known = channels::hold(tx, &spec.channels).await?;
+    Ok(spec.faults(|name| known.iter().any(|known| known == name)).finish()?)
 }

@@ -3,7 +3,7 @@
 use super::types::{Silence, SilenceId, SilenceSpec};
 use crate::{
     clock::Timestamp,
-    db::{AsConn, Result, Tx},
+    db::{self, AsConn, Result, Tx},
     on_db, statements,
 };
 
@@ -15,6 +15,7 @@ macro_rules! columns {
 
 statements! { STATEMENTS:
     ALL = concat!("SELECT ", columns!(), " FROM silences");
+    FIND = concat!("SELECT ", columns!(), " FROM silences WHERE silence_id = $1");
     PUT = concat!("INSERT INTO silences (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
         ON CONFLICT (silence_id) DO UPDATE SET matchers = excluded.matchers, starts_at = excluded.starts_at, \
         ends_at = excluded.ends_at, comment = excluded.comment, updated_at = excluded.updated_at");
@@ -24,6 +25,11 @@ statements! { STATEMENTS:
 
 pub(crate) async fn all(on: &mut dyn AsConn) -> Result<Vec<Silence>> {
     on_db!(on, |c| sqlx::query_as(ALL).fetch_all(c).await)
+}
+
+/// One that nobody else changes before the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, id: &str) -> Result<Option<Silence>> {
+    db::lock(tx, FIND, id).await
 }
 
 /// Makes or replaces one.

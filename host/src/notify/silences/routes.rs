@@ -113,15 +113,15 @@ async fn replace(
     conditions: &Conditions,
     change: impl FnOnce(&SilenceSpec) -> ApiResult<SilenceSpec>,
 ) -> ApiResult<Json<Silence>> {
-    let before = app.notify.silence(id).or_not_found("silence")?;
-    conditions.allow_write(&*before)?;
+    let mut tx = app.db.write().await?;
+    let before = queries::lock(&mut tx, id).await?.or_not_found("silence")?;
+    conditions.allow_write(&before)?;
     let spec = change(&before.spec)?;
     spec.faults().finish()?;
-    let mut tx = app.db.write().await?;
-    let after = Silence { spec, updated_at: app.clock.now(), ..(*before).clone() };
+    let after = Silence { spec, updated_at: app.clock.now(), ..before.clone() };
     queries::put(&mut tx, &after).await?;
     let mut changes = Changes::by(who.actor());
-    changes.put(SILENCES, after.silence_id.0.clone(), Some(&*before), &after);
+    changes.put(SILENCES, after.silence_id.0.clone(), Some(&before), &after);
     app.feed.commit(tx, changes).await?;
     Ok(Json(after))
 }
@@ -134,12 +134,12 @@ async fn delete_silence(
     Path(id): Path<String>,
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
-    let silence = app.notify.silence(&id).or_not_found("silence")?;
-    conditions.allow_write(&*silence)?;
     let mut tx = app.db.write().await?;
+    let silence = queries::lock(&mut tx, &id).await?.or_not_found("silence")?;
+    conditions.allow_write(&silence)?;
     queries::delete(&mut tx, &silence.silence_id).await?;
     let mut changes = Changes::by(who.actor());
-    changes.delete(SILENCES, silence.silence_id.0.clone(), &*silence);
+    changes.delete(SILENCES, silence.silence_id.0.clone(), &silence);
     app.feed.commit(tx, changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
-        WriteError,
+        Registry, WriteError,
         select::{self, Asked, Cell, Filter},
         services::{MOST_HEARTBEATS, Service, page_of},
         types::{self, Health, SetMaintenance, segment, tag},
@@ -65,16 +65,23 @@ async fn register(who: ServicesWrite, State(app): State<App>, Body(new): Body<Ne
     let ttl = new.ttl_seconds.unwrap_or_else(|| i64::from(app.settings.registry.default_ttl_seconds));
     let new = NewNode { ttl_seconds: Some(ttl), ..new };
     let id = new.node_id.clone();
-    if app.registry.node(&id).is_some_and(|known| known.registration() == new) {
-        app.registry.beat::<Node>(&id).await?;
+    if is_renewed(&app.registry, &new) {
         return known(&app, &id);
     }
     let done = app.registry.edit(registering(new, who.actor())).await?;
-    app.registry.registered(&done, &id);
+    app.registry.registered(&done, &id).await?;
     match (done.before, done.after) {
         (None, Some(node)) => etag::created(&format!("/api/v1/nodes/{}", segment(id.as_str())), node),
         _ => known(&app, &id),
     }
+}
+
+/// Takes it as a heartbeat if memory can tell that it is a renewal and changes nothing.
+fn is_renewed(registry: &Registry, new: &NewNode) -> bool {
+    let same = |known: &Node| known.registration() == *new && !known.is_woken_by_a_beat();
+    registry.renews_from_memory()
+        && registry.node(&new.node_id).as_deref().is_some_and(same)
+        && matches!(registry.touch::<Node>(&new.node_id), Some(None))
 }
 
 fn known(app: &App, id: &NodeId) -> ApiResult<Response> {
@@ -145,6 +152,7 @@ async fn read(
     Path(id): Path<NodeId>,
     conditions: Conditions,
 ) -> ApiResult<Response> {
+    app.registry.find::<Node>(&id).await?;
     let node = app.registry.shown::<Node>(&id).or_not_found("node")?;
     conditions.answer_as(&tag(node.revision), &node)
 }
@@ -160,8 +168,7 @@ async fn patch(
 ) -> ApiResult<Response> {
     must_be_free(&who)?;
     for _ in 0..TRIES {
-        let current = app.registry.node(&id).or_not_found("node")?;
-        conditions.allow_write_of(&tag(current.revision))?;
+        let current = app.registry.find_for_write::<Node>(&id, &conditions).await?;
         let new: NewNode = Patch(fields.clone()).apply(&current.registration())?;
         let mut faults = new.check().err().unwrap_or_default();
         faults.check(new.node_id == id, "/node_id", || "cannot be changed".to_owned());
@@ -196,12 +203,8 @@ async fn deregister(
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
     must_be_free(&who)?;
-    let current = app.registry.node(&id).or_not_found("node")?;
-    conditions.allow_write_of(&tag(current.revision))?;
-    let expected = conditions.guards_write().then_some(current.revision);
-    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Node, _| match expected {
-        Some(expected) if row.revision != expected => Err(WriteError::Changed),
-        _ => Ok(Verdict::Remove),
+    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Node, _| {
+        conditions.allow_write_of(&tag(row.revision)).map(|()| Verdict::Remove).map_err(|_| WriteError::Changed)
     });
     app.registry.edit(edit).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -211,6 +214,7 @@ async fn deregister(
 #[utoipa::path(post, path = "/nodes/{node_id}/heartbeat", tag = "nodes", params(("node_id" = String, Path)), responses((status = 204), (status = 404, description = "register again", body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
 async fn heartbeat(who: ServicesWrite, State(app): State<App>, Path(id): Path<NodeId>) -> ApiResult<StatusCode> {
     must_be_free(&who)?;
+    app.registry.look_for::<Node>(std::slice::from_ref(&id)).await?;
     app.registry.beat::<Node>(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -242,6 +246,7 @@ async fn heartbeats(
     if count > MOST_HEARTBEATS {
         return Err(Faults::one("/node_ids", format!("must be at most {MOST_HEARTBEATS}, are {count}")).into());
     }
+    app.registry.look_for::<Node>(&beats.node_ids).await?;
     Ok(Json(UnknownNodes { unknown: app.registry.beat_all::<Node>(beats.node_ids).await? }))
 }
 
@@ -310,6 +315,7 @@ async fn services(
 ) -> ApiResult<Json<Page<Service>>> {
     let Params(OfNodeQuery { limit, after, sort }) = query;
     let asked = Asked { limit, after: after.as_deref(), sort: sort.as_deref() };
+    app.registry.look_for::<Node>(std::slice::from_ref(&id)).await?;
     let index = app.registry.core.index();
     index.nodes.get(&id).or_not_found("node")?;
     let filter = Filter { node_id: Some(id), ..Filter::default() };

@@ -10,17 +10,27 @@ pub(super) use routes::{MOST_HEARTBEATS, page_of, routes};
 pub use types::{Check, CheckKind, NewService, SELF, SERVICES, Service, ServiceStatus};
 
 use super::{
+    WriteError,
     member::member,
     writer::{Edit, Verdict},
 };
-use crate::feed::Actor;
+use crate::http::auth::Caller;
 
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS, all};
 
 member!(Service, ServiceId, service_id, SERVICES, "service", last_heartbeat, services);
 
+/// A bound token speaks for the service that is there, whatever it is told that it shall be.
+pub(super) fn speaking(who: &Caller, edit: Edit<Service>) -> Edit<Service> {
+    let who = who.clone();
+    edit.checked(move |row| match who.speaks_for(&row.service_id, &row.service_name) {
+        true => Ok(()),
+        false => Err(WriteError::NotYours),
+    })
+}
+
 /// Whoever registers a service knows it best: what is new replaces what was, and counts as a heartbeat.
-pub(super) fn registering(new: NewService, actor: Actor) -> Edit<Service> {
+pub(super) fn registering(new: NewService, who: &Caller) -> Edit<Service> {
     let id = new.service_id.clone();
     let judge = move |row: Option<&Service>, now| {
         Ok(match row {
@@ -32,5 +42,5 @@ pub(super) fn registering(new: NewService, actor: Actor) -> Edit<Service> {
             Some(row) => Verdict::Put(new.service(Some(row), SELF, now).beaten(now)),
         })
     };
-    Edit { id, actor: Some(actor), judge: Box::new(judge) }
+    speaking(who, Edit { id, actor: Some(who.actor()), judge: Box::new(judge) })
 }

@@ -4,15 +4,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    super::{Registry, writer},
-    NewService, SELF, registering,
+    super::{
+        Registry, WriteError,
+        writer::{self, Reply},
+    },
+    NewService, SELF, Service, registering,
 };
 use crate::{
     app::App,
+    db,
     http::{
         auth::Caller,
         error::{ApiError, ApiResult, Fault, Faults},
     },
+    ids::ServiceId,
 };
 
 /// Many services at once. Each is read on its own, so that a bad one does not spoil the others.
@@ -29,7 +34,7 @@ pub(super) struct Batch {
 pub(super) struct BatchItem {
     /// Its id, if it had one.
     service_id: Option<String>,
-    /// 201 new, 200 known, 403 not yours, 422 wrong.
+    /// 201 new, 200 known, 403 not yours, 422 wrong; 500 refused by the database, 503 to be tried again.
     status: u16,
     /// What is wrong with it.
     errors: Vec<Fault>,
@@ -47,16 +52,12 @@ pub(super) fn with_defaults(app: &App, new: NewService) -> NewService {
     NewService { ttl_seconds: Some(ttl), ..new }
 }
 
-pub(super) fn is_known_as(registry: &Registry, new: &NewService) -> bool {
-    registry.service(&new.service_id).is_some_and(|known| known.is_as(new) && known.origin == SELF)
-}
-
-/// A bound token speaks for the service that it was, and for the one that it shall be.
-pub(super) fn may_register(who: &Caller, app: &App, new: &NewService) -> ApiResult<()> {
-    if let Some(known) = app.registry.service(&new.service_id) {
-        who.must_speak_for(&known.service_id, &known.service_name)?;
-    }
-    who.must_speak_for(&new.service_id, &new.service_name)
+/// Takes it as a heartbeat if memory can tell that it is a renewal and changes nothing.
+pub(super) fn is_renewed(registry: &Registry, new: &NewService) -> bool {
+    let same = |known: &Service| known.is_as(new) && known.origin == SELF && !known.is_woken_by_a_beat();
+    registry.renews_from_memory()
+        && registry.service(&new.service_id).as_deref().is_some_and(same)
+        && matches!(registry.touch::<Service>(&new.service_id), Some(None))
 }
 
 /// Registers each service of a batch, and says what became of it, in its order.
@@ -68,26 +69,52 @@ pub(super) async fn register_all(app: &App, who: &Caller, batch: &Batch) -> ApiR
             Err((service_id, status, errors)) => items.push(BatchItem { service_id, status, errors }),
             Ok(new) => {
                 let service_id = Some(new.service_id.0.clone());
-                let woken = if is_known_as(&app.registry, &new) { app.registry.touch(&new.service_id) } else { None };
-                match woken {
-                    Some(None) => {}
-                    Some(Some(edit)) => edits.push(edit),
-                    None => edits.push(registering(new, who.actor())),
+                if !is_renewed(&app.registry, &new) {
+                    edits.push(registering(new, who));
+                    places.push(items.len());
                 }
-                places.extend((edits.len() > places.len()).then_some(items.len()));
                 items.push(BatchItem { service_id, status: 200, errors: Vec::new() });
             }
         }
     }
     let replies = writer::write(&app.registry.core, &edits).await;
+    fail_as_a_whole(&replies)?;
     for ((reply, edit), place) in replies.into_iter().zip(&edits).zip(places) {
-        let done = reply?;
-        app.registry.registered(&done, &edit.id);
-        if done.before.is_none() {
-            items[place].status = 201;
+        match reply {
+            Ok(done) => {
+                app.registry.registered(&done, &edit.id).await?;
+                items[place].status = if done.before.is_none() { 201 } else { 200 };
+            }
+            Err(error) => (items[place].status, items[place].errors) = refused(&edit.id, error),
         }
     }
     Ok(items)
+}
+
+/// Where nothing could be written, and not because of what was to be written, there is one answer for all.
+fn fail_as_a_whole(replies: &[Reply<Service>]) -> ApiResult<()> {
+    let down = |reply: &Reply<Service>| match reply {
+        Err(WriteError::Failed(cause)) => !db::is_refusal(cause),
+        _ => false,
+    };
+    match replies.first() {
+        Some(Err(error)) if replies.iter().all(down) => Err(error.clone().into()),
+        _ => Ok(()),
+    }
+}
+
+/// What one is told that could not be written.
+fn refused(id: &ServiceId, error: WriteError) -> (u16, Vec<Fault>) {
+    let cause = error.to_string();
+    let (status, message) = match ApiError::from(error) {
+        ApiError::Forbidden(why) => (403, why),
+        ApiError::Unavailable(why, _) => (503, why),
+        _ => {
+            tracing::error!(service.id = %id, error = cause, "could not register a service of a batch");
+            (500, "something went wrong here: the log has it".to_owned())
+        }
+    };
+    (status, Faults::one("", message).into_vec())
 }
 
 type Wrong = (Option<String>, u16, Vec<Fault>);
@@ -105,6 +132,6 @@ fn read_one(who: &Caller, app: &App, sent: &str) -> Result<NewService, Wrong> {
     let id = Some(new.service_id.0.clone());
     new.check().map_err(|faults| wrong(id.clone(), faults.into()))?;
     let new = with_defaults(app, new);
-    may_register(who, app, &new).map_err(|error| wrong(id, error))?;
+    who.must_speak_for(&new.service_id, &new.service_name).map_err(|error| wrong(id, error))?;
     Ok(new)
 }

@@ -20,8 +20,8 @@ use super::{
     },
     NewService, Service, ServiceStatus,
     patch::patched,
-    register::{Batch, BatchAnswer, is_known_as, may_register, register_all, with_defaults},
-    registering,
+    register::{Batch, BatchAnswer, is_renewed, register_all, with_defaults},
+    registering, speaking,
     types::Condition,
 };
 use crate::{
@@ -60,14 +60,13 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn register(who: ServicesWrite, State(app): State<App>, Body(new): Body<NewService>) -> ApiResult<Response> {
     new.check()?;
     let new = with_defaults(&app, new);
-    may_register(&who, &app, &new)?;
+    who.must_speak_for(&new.service_id, &new.service_name)?;
     let id = new.service_id.clone();
-    if is_known_as(&app.registry, &new) {
-        app.registry.beat::<Service>(&id).await?;
+    if is_renewed(&app.registry, &new) {
         return known(&app, &id);
     }
-    let done = app.registry.edit(registering(new, who.actor())).await?;
-    app.registry.registered(&done, &id);
+    let done = app.registry.edit(registering(new, &who)).await?;
+    app.registry.registered(&done, &id).await?;
     match (done.before, done.after) {
         (None, Some(service)) => etag::created(&format!("/api/v1/services/{}", segment(id.as_str())), service),
         _ => known(&app, &id),
@@ -160,6 +159,7 @@ async fn read(
     Path(id): Path<ServiceId>,
     conditions: Conditions,
 ) -> ApiResult<Response> {
+    app.registry.find::<Service>(&id).await?;
     let service = app.registry.shown::<Service>(&id).or_not_found("service")?;
     conditions.answer_as(&tag(service.revision), &service)
 }
@@ -174,8 +174,7 @@ async fn patch(
     Patch(fields): Patch,
 ) -> ApiResult<Response> {
     for _ in 0..TRIES {
-        let current = app.registry.service(&id).or_not_found("service")?;
-        conditions.allow_write_of(&tag(current.revision))?;
+        let current = app.registry.find_for_write::<Service>(&id, &conditions).await?;
         who.must_speak_for(&id, &current.service_name)?;
         let (new, condition) = patched(&current, fields.clone())?;
         who.must_speak_for(&id, &new.service_name)?;
@@ -215,22 +214,17 @@ async fn deregister(
     Path(id): Path<ServiceId>,
     conditions: Conditions,
 ) -> ApiResult<StatusCode> {
-    let current = app.registry.service(&id).or_not_found("service")?;
-    who.must_speak_for(&id, &current.service_name)?;
-    conditions.allow_write_of(&tag(current.revision))?;
-    let expected = conditions.guards_write().then_some(current.revision);
-    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, _| match expected {
-        Some(expected) if row.revision != expected => Err(WriteError::Changed),
-        _ => Ok(Verdict::Remove),
+    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, _| {
+        conditions.allow_write_of(&tag(row.revision)).map(|()| Verdict::Remove).map_err(|_| WriteError::Changed)
     });
-    app.registry.edit(edit).await?;
+    app.registry.edit(speaking(&who, edit)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Says that a service lives. 404 tells it to register again.
 #[utoipa::path(post, path = "/services/{service_id}/heartbeat", tag = "services", params(("service_id" = String, Path)), responses((status = 204), (status = 404, description = "register again", body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
 async fn heartbeat(who: ServicesWrite, State(app): State<App>, Path(id): Path<ServiceId>) -> ApiResult<StatusCode> {
-    let known = app.registry.service(&id).or_not_found("service")?;
+    let known = app.registry.find::<Service>(&id).await?.or_not_found("service")?;
     who.must_speak_for(&id, &known.service_name)?;
     app.registry.beat::<Service>(&id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -262,6 +256,7 @@ async fn heartbeats(
     if count > MOST_HEARTBEATS {
         return Err(Faults::one("/service_ids", format!("must be at most {MOST_HEARTBEATS}, are {count}")).into());
     }
+    app.registry.look_for::<Service>(&beats.service_ids).await?;
     for id in &beats.service_ids {
         if let Some(known) = app.registry.service(id) {
             who.must_speak_for(id, &known.service_name)?;
@@ -279,8 +274,6 @@ async fn maintain(
     Body(asked): Body<SetMaintenance>,
 ) -> ApiResult<Response> {
     asked.check()?;
-    let known = app.registry.service(&id).or_not_found("service")?;
-    who.must_speak_for(&id, &known.service_name)?;
     let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, now| {
         let maintenance = types::maintenance(&asked, &row.maintenance, now);
         Ok(match *row.maintenance == maintenance {
@@ -288,7 +281,7 @@ async fn maintain(
             false => Verdict::Put(Service { maintenance: Column(maintenance), updated_at: now, ..row.clone() }),
         })
     });
-    changed(app.registry.edit(edit).await)
+    changed(app.registry.edit(speaking(&who, edit)).await)
 }
 
 /// What is held of the services on a node, for its page.

@@ -3,20 +3,16 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, sqlite::SqliteRow};
+use sqlx::AssertSqlSafe;
 
 use super::list::{Filter, Place};
+pub use crate::db::Row;
 use crate::{
     clock::Timestamp,
     db::{AsConn, Conn, Json, Result, Tx},
     http::page::SortKey,
     on_db,
 };
-
-/// What a row of either database becomes.
-pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
-
-impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
 /// A value that a list is sorted by or filtered with.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -47,8 +47,9 @@ pub(super) async fn end_of_user(
 
 /// Deletes sessions that have run out.
 pub(super) async fn prune(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.settled()?;
     let mut tx = app.db.write().await?;
-    let ended = queries::delete_expired(&mut tx, app.clock.now()).await?;
+    let ended = queries::delete_expired(&mut tx, now).await?;
     let mut changes = Changes::unaudited();
     for session in ended {
         changes.delete_quietly(SESSIONS, session.session_id.0);

@@ -38,17 +38,15 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// Signs in with a name and a password.
-#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, responses((status = 200, body = Tokens), (status = 401, body = Problem), (status = 429, body = Problem)), extensions(("x-looma-access" = json!("public"))))]
+#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, responses((status = 200, body = Tokens), (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)), extensions(("x-looma-access" = json!("public"))))]
 async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>) -> ApiResult<Json<Tokens>> {
     let Login { username, password } = login;
-    if let Some(seconds) = app.users.limit.wait(&username, source.address) {
-        return Err(ApiError::TooManyRequests(seconds));
+    let attempt = app.users.limit.attempt(&username, source.address).map_err(ApiError::TooManyRequests)?;
+    let verified = verified(&app, &username, password).await;
+    if !matches!(verified, Ok(None)) {
+        attempt.give_back();
     }
-    let found = users::password_of(&mut app.db.read().await?, &username).await?;
-    let Some((user, hash)) = verified(&app, found, password).await? else {
-        app.users.limit.failed(&username, source.address);
-        return Err(WRONG);
-    };
+    let (user, hash) = verified?.ok_or(WRONG)?;
     let now = app.clock.now();
     let session = Session {
         session_id: SessionId(app.ids.next()),
@@ -75,9 +73,14 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
 }
 
 /// The user and the hash, if the password is right and may be used; it takes as long when the name is not known.
-async fn verified(app: &App, found: Option<(User, String)>, password: String) -> ApiResult<Option<(User, String)>> {
+async fn verified(app: &App, username: &str, password: String) -> ApiResult<Option<(User, String)>> {
+    let found = match username.contains('\0') {
+        // PostgreSQL would not even look for it.
+        true => None,
+        false => users::password_of(&mut app.db.read().await?, username).await?,
+    };
     let hash = found.as_ref().map_or(&*app.users.decoy, |(_, hash)| hash).to_owned();
-    let right = app.users.verify(password, hash).await?;
+    let right = app.users.hashers.verify(password, hash).await?;
     Ok(found.filter(|(user, _)| right && user.status == UserStatus::Active))
 }
 

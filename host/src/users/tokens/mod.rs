@@ -29,9 +29,10 @@ pub(super) async fn all(on: &mut dyn AsConn) -> Result<HashMap<String, KnownToke
 
 /// Deletes tokens that have run out.
 pub(super) async fn prune(app: &App) -> anyhow::Result<()> {
+    let now = app.clock.settled()?;
     let mut tx = app.db.write().await?;
     let mut changes = Changes::unaudited();
-    for ended in queries::delete_expired(&mut tx, app.clock.now()).await? {
+    for ended in queries::delete_expired(&mut tx, now).await? {
         changes.delete_quietly(TOKENS, ended.0);
     }
     app.feed.commit(tx, changes).await?;
