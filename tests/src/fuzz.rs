@@ -107,6 +107,7 @@ impl Bench {
                 kv: Kv::default(),
                 slots: Slots { pure: 16, io: 16 },
                 threads: 4,
+                memory_bytes: 1 << 30,
                 max_bytes: 4 << 20,
                 limits: Limits { deadline: Duration::from_secs(2), memory_bytes: 16 << 20, ..Limits::default() },
             });

@@ -48,7 +48,8 @@ impl Stage {
     async fn roll_back(&self) -> bool {
         let slot = self.host.plugins.slot(&self.name).unwrap();
         let Some(Before::Ready(release)) = slot.before() else { return false };
-        self.host.plugins.stage_again(&slot, &release).await.serve();
+        let staged = self.host.plugins.stage_again(&slot, &release).await;
+        staged.serve(self.host.plugins.0.services.clock.uptime());
         true
     }
 

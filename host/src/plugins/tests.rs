@@ -45,6 +45,7 @@ pub(super) fn host() -> Host {
         kv: Kv::default(),
         slots: Slots { pure: 16, io: 16 },
         threads: 4,
+        memory_bytes: 1 << 30,
         max_bytes: 64 << 20,
         limits: Limits::default(),
     });

@@ -242,11 +242,6 @@ impl CallError {
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Transient { .. } | Self::Timeout | Self::Busy | Self::NotServing { .. } | Self::Trap(_))
     }
-
-    /// Whether this speaks against the plugin itself, and not against what it was asked.
-    pub(super) fn is_fault(&self) -> bool {
-        matches!(self, Self::Trap(_) | Self::Timeout | Self::Limit(_) | Self::Contract(_))
-    }
 }
 
 impl From<Fault> for CallError {

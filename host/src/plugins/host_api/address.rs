@@ -1,25 +1,74 @@
 //! Which addresses a plugin may reach. Names are resolved here, and what was checked is what is connected to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::plugins::grants::Grants;
 
+use super::Reach;
+
+/// Names that are looked up at once for all plugins: each takes a thread until the resolver answers, wanted or not.
+const LOOKUPS: usize = 32;
+/// Connections that are tried at once for all plugins.
+const SOCKETS: usize = 2_048;
+
+/// What all plugins share of the network.
+pub(in crate::plugins) struct Pools {
+    lookups: Arc<Semaphore>,
+    pub(super) sockets: Arc<Semaphore>,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { lookups: Arc::new(Semaphore::new(LOOKUPS)), sockets: Arc::new(Semaphore::new(SOCKETS)) }
+    }
+}
+
+/// Why a name has no addresses.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum ResolveError {
+    /// It was not looked up.
+    #[error("this host looks up too many names now")]
+    Busy,
+    /// It was.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Resolves `host`; an address resolves to itself.
-pub(super) async fn resolve(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(
+    reach: &Reach,
+    host: &str,
+    port: u16,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, ResolveError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let found = tokio::time::timeout(within, tokio::net::lookup_host((host, port))).await;
-    let found: Vec<SocketAddr> = match found {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(format!("could not resolve {host}: {error}")),
-        Err(_) => return Err(format!("could not resolve {host} in time")),
+    let places = async {
+        let own = Arc::clone(&reach.share.lookups).acquire_owned().await;
+        (own, Arc::clone(&reach.services.pools.lookups).acquire_owned().await)
     };
-    if found.is_empty() {
-        return Err(format!("{host} has no address"));
+    let Ok((Ok(own), Ok(shared))) = tokio::time::timeout(within, places).await else {
+        return Err(ResolveError::Busy);
+    };
+    let name = (host.to_owned(), port);
+    let lookup = tokio::task::spawn_blocking(move || {
+        // The places are held until the resolver is done, though nobody may wait for it any more.
+        let _places = (own, shared);
+        name.to_socket_addrs().map(Vec::from_iter)
+    });
+    let failed = |what: String| Err(ResolveError::Failed(what));
+    match tokio::time::timeout(within, lookup).await {
+        Ok(Ok(Ok(found))) if found.is_empty() => failed(format!("{host} has no address")),
+        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Err(error))) => failed(format!("could not resolve {host}: {error}")),
+        Ok(Err(_)) => failed(format!("could not resolve {host}: the lookup did not end")),
+        Err(_) => failed(format!("could not resolve {host} in time")),
     }
-    Ok(found)
 }
 
 /// Whether an HTTP request to this address is allowed: public addresses are, others when a range covers them or the very

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use crate::plugins::bindings::looma::host::http::{Host, HttpError, Request, Response};
 use crate::plugins::grants::{NoPlace, Place};
 
-use super::{Ctx, Reach, address, mask::masked};
+use super::{Ctx, Interface, Reach, address, mask::masked};
 
 const HOPS: usize = 5;
 const HEADERS: usize = 64;
@@ -50,14 +50,6 @@ pub(in crate::plugins) struct HttpClients {
 }
 
 impl HttpClients {
-    async fn resolve(&self, host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, HttpError> {
-        #[cfg(test)]
-        if let Some(answer) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-            return Ok(answer);
-        }
-        address::resolve(host, port, within).await.map_err(HttpError::Dns)
-    }
-
     fn client(&self, host: &str, mut addresses: Vec<SocketAddr>) -> Result<Client, HttpError> {
         addresses.sort_unstable();
         let key = (host.to_owned(), addresses);
@@ -87,7 +79,9 @@ impl HttpClients {
 
 impl Host for Ctx {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
+        self.asked(Interface::Http)?;
         if !self.take_request() {
+            self.reach.denied(Interface::Http);
             return Ok(Err(HttpError::Denied("this call made too many requests".to_owned())));
         }
         let asked = Duration::from_millis(u64::from(request.timeout_ms));
@@ -95,10 +89,14 @@ impl Host for Ctx {
         // The call's own deadline comes a little later, so that the plugin can still say what happened.
         let within = within.min(self.reach.remaining().mul_f32(0.95));
         let sent = tokio::time::timeout(within, follow(self.reach.clone(), request)).await;
+        if let Ok(Err(HttpError::Denied(_))) = &sent {
+            self.reach.denied(Interface::Http);
+        }
         Ok(sent.unwrap_or(Err(HttpError::Timeout)))
     }
 
     async fn sign(&mut self, secret: String, message: Vec<u8>) -> wasmtime::Result<Result<Vec<u8>, HttpError>> {
+        self.asked(Interface::Http)?;
         let signed = self.reach.secret(&secret).and_then(|secret| {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
                 .map_err(|_| HttpError::Denied("the secret cannot be used to sign".to_owned()))?;
@@ -199,7 +197,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpErro
 
 async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpError> {
     let (host, port, named) = check_grant(reach, hop)?;
-    let addresses = reach.services.http.resolve(&host, port, reach.remaining()).await?;
+    let addresses = resolve(reach, &host, port).await?;
     for address in &addresses {
         address::check(*address, &reach.grants, named).map_err(|why| HttpError::Denied(format!("{host}: {why}")))?;
     }
@@ -210,6 +208,15 @@ async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpEr
     }
     let request = client.request(hop.method.clone(), hop.url.clone()).headers(headers).body(hop.body.clone());
     request.send().await.map_err(|error| failure(&error))
+}
+
+async fn resolve(reach: &Reach, host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpError> {
+    #[cfg(test)]
+    if let Some(answer) = reach.services.http.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+        return Ok(answer);
+    }
+    let addresses = address::resolve(reach, host, port, reach.remaining()).await;
+    addresses.map_err(|error| HttpError::Dns(error.to_string()))
 }
 
 fn check_grant(reach: &Reach, hop: &Hop) -> Result<(String, u16, Option<IpAddr>), HttpError> {
