@@ -97,6 +97,7 @@ impl Bench {
         BENCH.get_or_init(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
             let runtime = Runtime::new().expect("a runtime starts");
+            let entered = runtime.enter();
             let cache = tempfile::tempdir().expect("a folder is made");
             let plugins = Plugins::start(PluginSettings {
                 cache: cache.path().to_owned(),
@@ -111,6 +112,7 @@ impl Bench {
                 max_bytes: 4 << 20,
                 limits: Limits { deadline: Duration::from_secs(2), memory_bytes: 16 << 20, ..Limits::default() },
             });
+            drop(entered);
             let bench = Self { runtime, plugins: plugins.expect("the host starts"), _cache: cache };
             bench.runtime.block_on(async {
                 bench.bring("puppet", CallPath::Pure).await;

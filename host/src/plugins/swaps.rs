@@ -14,7 +14,7 @@ use super::{
     tests::{Host, batch, context, host},
     *,
 };
-use crate::plugins::grants::GrantsText;
+use crate::{plugins::grants::GrantsText, wasm::cache::Digest};
 
 const VERSIONS: usize = 6;
 const CRASH: &str = "{\"crash\":1}";
@@ -30,11 +30,13 @@ struct Stage {
 impl Stage {
     fn shared() -> &'static Self {
         static STAGE: OnceLock<Stage> = OnceLock::new();
-        STAGE.get_or_init(|| {
-            let runtime = Runtime::new().unwrap();
-            let host = runtime.block_on(async { host() });
-            Self { runtime, host, name: "judge".parse().unwrap(), files: (0..VERSIONS).map(file).collect() }
-        })
+        STAGE.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let host = runtime.block_on(async { host() });
+        Self { runtime, host, name: "judge".parse().unwrap(), files: (0..VERSIONS).map(file).collect() }
     }
 
     fn digest(&self, version: usize) -> String {
@@ -197,12 +199,7 @@ proptest! {
 /// Calls that run beside swaps and rollbacks are all answered, each by a version that served while it ran.
 #[test]
 fn calls_beside_swaps_are_answered_by_what_serves() {
-    let own = Stage {
-        name: "judge".parse().unwrap(),
-        files: (0..VERSIONS).map(file).collect(),
-        runtime: Runtime::new().unwrap(),
-        host: host(),
-    };
+    let own = Stage::new();
     let mut chance = looma_tests::fuzz::Chance::new(7);
     own.runtime.block_on(async {
         own.load(0).await;

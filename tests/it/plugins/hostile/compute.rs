@@ -11,8 +11,6 @@ async fn endless_and_crashing_guests_fail_alone() {
         ("spin-in-realloc", Told::Timeout),
         ("spin-after-evaluate", Told::Timeout),
         ("spin-after-discover", Told::Timeout),
-        ("spin-and-log", Told::Timeout),
-        ("spin-and-ask", Told::Timeout),
         ("fill-memory", Told::Timeout),
         ("tail-calls", Told::Timeout),
         ("recurse", Told::Limit("it recursed too deeply")),

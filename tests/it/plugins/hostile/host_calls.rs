@@ -20,6 +20,27 @@ async fn wrong_calls_of_the_host_fail_alone() {
     host.stop().await;
 }
 
+/// A guest that asks the host without end is stopped by the number of its calls, and if it is slow by its deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endless_asking_is_stopped() {
+    let host = Host::start().await;
+    for (guest, path) in
+        [("spin-and-log", CallPath::Pure), ("spin-and-log", CallPath::Io), ("spin-and-ask", CallPath::Io)]
+    {
+        let name = format!("{guest}-{}", path.as_str());
+        host.grant(&name, json!({"deadline_ms": 60_000, "kv_bytes": 1000})).await;
+        host.bring(&name, Guest::read(guest).component(path, &name)).await;
+        let asked = host.misdeed(&name, path).await;
+        assert_eq!(Told::Limit("it asked the host too often in one call").differs(&asked), None);
+        host.grant(&name, json!({"deadline_ms": 30, "kv_bytes": 1000})).await;
+        let late = host.misdeed(&name, path).await;
+        assert_eq!(Told::Timeout.differs(&late), None);
+        host.grant(&name, json!({})).await;
+        host.assert_well(&name, path).await;
+    }
+    host.stop().await;
+}
+
 /// There is nothing to see and nowhere to go: no environment, arguments, folder or file, no socket, no name that resolves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wasi_has_nothing_to_offer() {

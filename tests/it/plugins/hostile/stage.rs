@@ -56,8 +56,7 @@ async fn check_that_hangs_is_given_up() {
         let name = format!("spin-at-check-{}", path.as_str());
         host.bring(&name, Guest::read("spin-at-check").component(path, &name)).await;
         for _ in 0..6 {
-            let check = json!({"config": {"misdeed": true}});
-            let answer = host.looma.admin().await.post(&format!("/plugins/{name}/check"), &check).await;
+            let answer = host.check(&name, json!({"misdeed": true})).await;
             assert_eq!(Told::Timeout.differs(&answer), None);
         }
         host.assert_well(&name, path).await;
@@ -80,8 +79,7 @@ async fn check_that_hangs_is_given_up() {
 async fn problems_are_cut_to_a_hundred() {
     let host = Host::start().await;
     host.bring_guest("problems-without-end", CallPath::Pure).await;
-    let check = json!({"config": {"misdeed": true}});
-    let answer = host.looma.admin().await.post("/plugins/problems-without-end/check", &check).await.expect(200);
+    let answer = host.check("problems-without-end", json!({"misdeed": true})).await.expect(200);
     assert_eq!((&answer["valid"], answer["errors"].as_array().unwrap().len()), (&json!(false), 100));
     host.assert_well("problems-without-end", CallPath::Pure).await;
     host.stop().await;
