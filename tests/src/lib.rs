@@ -4,6 +4,8 @@
 //! Looma; only the clock is the test's own.
 
 mod client;
+pub mod fuzz;
+pub mod guests;
 pub mod load;
 pub mod plugins;
 mod postgres;

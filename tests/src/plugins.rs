@@ -52,14 +52,24 @@ pub fn evaluator(name: &str, plan: &str, evaluate: &str) -> Vec<u8> {
 /// A component that exports the lifecycle under `name`, what `items` of its world say, and `imports` and
 /// `functions` of its module.
 pub fn guest(name: &str, items: &str, imports: &str, functions: &str) -> Vec<u8> {
+    encode(contract(), items, &module(name, imports, functions))
+}
+
+/// The packages of `wit/`.
+pub(crate) fn contract() -> Resolve {
     let mut resolve = Resolve::default();
     for package in ["plugin", "host", "alerting", "notify", "discovery", "talent"] {
         resolve.push_path(root().join("wit").join(package)).expect("the contract parses");
     }
+    resolve
+}
+
+/// Makes a component of a module in text, in a world that exports the lifecycle and what `items` say.
+pub(crate) fn encode(mut resolve: Resolve, items: &str, module: &str) -> Vec<u8> {
     let world = format!("package test:guest; world guest {{ export looma:plugin/lifecycle@0.1.0; {items} }}");
     let package = resolve.push_str("guest.wit", &world).expect("the world parses");
     let world = resolve.select_world(&[package], Some("guest")).expect("there is a world");
-    let mut module = wat::parse_str(module(name, imports, functions)).expect("the module parses");
+    let mut module = wat::parse_str(module).unwrap_or_else(|error| panic!("the module parses: {error}"));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("the world is put in");
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true);

@@ -64,6 +64,16 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// Makes it stand still, as a machine does that is suspended.
+    pub fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).expect("it takes a signal");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("it takes a signal");
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");

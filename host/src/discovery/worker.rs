@@ -20,6 +20,10 @@ use crate::{
 
 /// How many services one source may find.
 const MOST_FOUND: usize = 100_000;
+/// How many bytes these may have together.
+const MOST_BYTES: usize = 64 << 20;
+/// How many pages one run reads: a plugin may say without end that there is one more.
+const MOST_PAGES: usize = 1_000;
 /// How many conflicts are named.
 const NAMED_CONFLICTS: usize = 20;
 
@@ -130,21 +134,32 @@ pub(super) async fn run(app: &App, known: &Source, why: Why) -> Result<Outcome, 
 async fn find_all(app: &App, source: &Source) -> anyhow::Result<(BTreeMap<ServiceId, Target>, String)> {
     let plugin: PluginName = source.strategy.parse().map_err(anyhow::Error::msg)?;
     let (config, mut cursor, mut found) = (source.config_text(), None, BTreeMap::new());
-    loop {
+    let mut bytes = 0;
+    for _ in 0..MOST_PAGES {
         let answer = app.plugins.discover(&plugin, &config, cursor).await?;
         for target in answer.page.targets {
+            bytes += size(&target);
             let id = ServiceId::from(target.service_id.as_str());
             if found.insert(id.clone(), target).is_some() {
                 bail!("the plugin found {id} twice");
             }
         }
         ensure!(found.len() <= MOST_FOUND, "the plugin found more than {MOST_FOUND} services");
+        ensure!(bytes <= MOST_BYTES, "the plugin found services of more than {MOST_BYTES} bytes");
         cursor = answer.page.next;
         if cursor.is_none() {
             let by = answer.by;
             return Ok((found, format!("{} {} {}", by.name, by.version, by.digest)));
         }
     }
+    bail!("the plugin has more than {MOST_PAGES} pages")
+}
+
+fn size(target: &Target) -> usize {
+    let Target { service_id, service_name, service_type, url, node_id, health: _, metadata } = target;
+    let own = [service_id, service_name, service_type, url].map(String::len).iter().sum::<usize>();
+    let metadata = metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    own + metadata + node_id.as_ref().map_or(0, String::len)
 }
 
 async fn meet(app: &App, source: &Source) -> anyhow::Result<Outcome> {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,7 +29,7 @@ pub struct GrantsText {
     pub secrets: Vec<String>,
     /// whether it may send mail
     pub mail: bool,
-    /// bytes of its key-value store
+    /// bytes of its key-value store; each key counts 64 more
     pub kv_bytes: u64,
     /// memory of one instance; 0 takes the server's default
     pub memory_bytes: u64,
@@ -96,10 +97,45 @@ impl Grants {
         }
     }
 
+    /// Where a request goes, when it is granted. `method` is as it is sent.
+    pub fn place(&self, method: &str, url: &Url) -> Result<Place<'_>, NoPlace> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NoPlace::Unfit("the scheme is http or https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NoPlace::Unfit("a URL must not carry a user or password; use a secret"));
+        }
+        let host = url.host_str().ok_or(NoPlace::Unfit("the URL has no host"))?;
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let port = url.port_or_known_default().ok_or(NoPlace::Unfit("the URL has no port"))?;
+        let grant = self.http.iter().find(|grant| grant.allows(method, url.scheme(), &host, port));
+        grant.map(|grant| Place { host, port, grant }).ok_or(NoPlace::NotGranted)
+    }
+
     /// Whether a range covers this address and port.
     pub fn covers(&self, address: IpAddr, port: u16) -> bool {
         self.net.iter().any(|grant| grant.range.contains(&address.to_canonical()) && grant.ports.contains(&port))
     }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// lower-case host, an IPv6 address without brackets
+    pub host: String,
+    /// the port
+    pub port: u16,
+    /// what allows it
+    pub grant: &'a HttpGrant,
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// No plugin may send one like this.
+    Unfit(&'static str),
+    /// This one is granted nothing that fits.
+    NotGranted,
 }
 
 /// A place that HTTP requests may go to.
@@ -152,7 +188,7 @@ impl FromStr for HttpGrant {
             Some((scheme, rest)) => (true, format!("{scheme}://{rest}")),
             None => (false, url.to_owned()),
         };
-        let url = reqwest::Url::parse(&plain).map_err(|_| form())?;
+        let url = Url::parse(&plain).map_err(|_| form())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{text:?}: the scheme is http or https"));
         }

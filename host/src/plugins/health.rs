@@ -1,7 +1,11 @@
-//! When a plugin is to be left alone: repeated faults quarantine it, and it is tried again after growing pauses. A version that
-//! fails soon after it came in is rolled back instead.
+//! When a function of a plugin is to be left alone: repeated faults let it rest, and it is tried again after growing pauses. That
+//! another function answers clears nothing. A version that fails soon after it came in is rolled back instead.
+//!
+//! Moments are `Clock::uptime`.
 
-use std::time::{Duration, Instant};
+use std::{collections::BTreeMap, time::Duration};
+
+use super::stats::Function;
 
 /// Faults in a row that are too many.
 const FAULTS: u32 = 5;
@@ -10,9 +14,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// How long after a swap faults speak against the swap.
 const GUARD: Duration = Duration::from_secs(300);
 
+/// How each function fares.
+#[derive(Debug, Default)]
+pub(super) struct Health(BTreeMap<Function, Fares>);
+
 /// Faults in a row, and the quarantine they led to.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+struct Fares {
     faults: u32,
     quarantine: Option<Quarantine>,
 }
@@ -20,8 +28,10 @@ pub(super) struct Health {
 #[derive(Debug)]
 struct Quarantine {
     reason: String,
-    until: Instant,
+    until: Duration,
     pause: Duration,
+    /// Whether a call was let through to try.
+    tried: bool,
 }
 
 /// What to do after a call.
@@ -34,32 +44,43 @@ pub(super) enum Verdict {
 }
 
 impl Health {
-    /// Why it rests, if it does.
+    /// Why it rests, or a function of it, if one does.
     pub(super) fn reason(&self) -> Option<&str> {
-        self.quarantine.as_ref().map(|quarantine| quarantine.reason.as_str())
+        self.0.values().find_map(|fares| fares.quarantine.as_ref()).map(|quarantine| quarantine.reason.as_str())
     }
 
     /// Lets a call through, or says why not. After each pause one call is let through to try.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), String> {
-        let Some(quarantine) = &mut self.quarantine else {
+    pub(super) fn admit(&mut self, function: Function, now: Duration) -> Result<(), String> {
+        let Some(quarantine) = self.0.get_mut(&function).and_then(|fares| fares.quarantine.as_mut()) else {
             return Ok(());
         };
         if now < quarantine.until {
             return Err(quarantine.reason.clone());
         }
         quarantine.until = now + quarantine.pause;
+        quarantine.tried = true;
         Ok(())
     }
 
     /// Takes note of a call; `swapped_at` is when the version came in, when there is something to go back to.
-    pub(super) fn note(&mut self, fault: Option<String>, now: Instant, swapped_at: Option<Instant>) -> Verdict {
+    pub(super) fn note(
+        &mut self,
+        function: Function,
+        fault: Option<String>,
+        now: Duration,
+        swapped_at: Option<Duration>,
+    ) -> Verdict {
         let Some(fault) = fault else {
-            self.faults = 0;
-            return if self.quarantine.take().is_some() { Verdict::Recovered } else { Verdict::Same };
+            let before = self.0.remove(&function);
+            let rested = before.is_some_and(|fares| fares.quarantine.is_some());
+            return if rested && self.reason().is_none() { Verdict::Recovered } else { Verdict::Same };
         };
-        self.faults += 1;
-        let resting = self.quarantine.is_some();
-        if self.faults < FAULTS && !resting {
+        let fares = self.0.entry(function).or_default();
+        fares.faults = fares.faults.saturating_add(1);
+        let resting = fares.quarantine.is_some();
+        // What was under way when the rest began says nothing new.
+        let tried = fares.quarantine.as_ref().is_some_and(|quarantine| quarantine.tried);
+        if (resting && !tried) || (!resting && fares.faults < FAULTS) {
             return Verdict::Same;
         }
         match swapped_at.is_some_and(|at| now < at + GUARD) && !resting {
@@ -68,12 +89,14 @@ impl Health {
         }
     }
 
-    /// Begins a quarantine, or a longer one. Gives its reason.
-    pub(super) fn quarantine(&mut self, fault: &str, now: Instant) -> String {
-        let pause = self.quarantine.as_ref().map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
-        let reason = format!("it failed {} times in a row and rests, last: {fault}", self.faults);
-        self.quarantine = Some(Quarantine { reason: reason.clone(), until: now + pause, pause });
-        reason
+    /// Lets a function rest, or rest longer. Gives the reason when this is the first rest, and nothing when it goes on.
+    pub(super) fn quarantine(&mut self, function: Function, fault: &str, now: Duration) -> Option<String> {
+        let fares = self.0.entry(function).or_default();
+        let before = fares.quarantine.take();
+        let pause = before.as_ref().map_or(FIRST_PAUSE, |before| (before.pause * 2).min(LONGEST_PAUSE));
+        let reason = format!("{function} failed {} times in a row and rests, last: {fault}", fares.faults);
+        fares.quarantine = Some(Quarantine { reason: reason.clone(), until: now + pause, pause, tried: false });
+        before.is_none().then_some(reason)
     }
 }
 
@@ -81,41 +104,59 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn fail(health: &mut Health, now: Instant, swapped_at: Option<Instant>) -> Verdict {
-        health.note(Some("boom".to_owned()), now, swapped_at)
+    const SOON: Duration = Duration::from_secs(1);
+    const IT: Function = Function::Evaluate;
+
+    fn fail(health: &mut Health, now: Duration, swapped_at: Option<Duration>) -> Verdict {
+        health.note(IT, Some("boom".to_owned()), now, swapped_at)
     }
 
     #[test]
     fn faults_in_a_row_quarantine_and_one_success_ends_it() {
-        let (mut health, now) = (Health::default(), Instant::now());
+        let (mut health, now) = (Health::default(), SOON);
         for _ in 1..FAULTS {
             assert_eq!(fail(&mut health, now, None), Verdict::Same);
         }
         assert_eq!(fail(&mut health, now, None), Verdict::Quarantine("boom".to_owned()));
-        health.quarantine("boom", now);
-        assert!(health.admit(now).is_err());
+        assert!(health.quarantine(IT, "boom", now).is_some());
+        assert!(health.admit(IT, now).is_err());
+        assert!(health.admit(Function::Plan, now).is_ok(), "another function goes on");
         let later = now + FIRST_PAUSE;
-        assert!(health.admit(later).is_ok());
-        assert!(health.admit(later).is_err(), "one call alone tries");
-        assert_eq!(health.note(None, later, None), Verdict::Recovered);
-        assert!(health.admit(later).is_ok());
+        assert!(health.admit(IT, later).is_ok());
+        assert!(health.admit(IT, later).is_err(), "one call alone tries");
+        assert_eq!(health.note(IT, None, later, None), Verdict::Recovered);
+        assert!(health.admit(IT, later).is_ok());
     }
 
     #[test]
     fn a_failing_trial_makes_the_pause_longer() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        health.quarantine("boom", now);
+        let (mut health, now) = (Health::default(), SOON);
+        health.quarantine(IT, "boom", now);
+        assert_eq!(fail(&mut health, now, None), Verdict::Same, "it was under way already");
         let later = now + FIRST_PAUSE;
-        assert!(health.admit(later).is_ok());
+        assert!(health.admit(IT, later).is_ok());
         assert!(matches!(fail(&mut health, later, None), Verdict::Quarantine(_)));
-        health.quarantine("boom", later);
-        assert!(health.admit(later + FIRST_PAUSE).is_err());
-        assert!(health.admit(later + FIRST_PAUSE * 2).is_ok());
+        assert_eq!(health.quarantine(IT, "boom", later), None, "it is told once");
+        assert!(health.admit(IT, later + FIRST_PAUSE).is_err());
+        assert!(health.admit(IT, later + FIRST_PAUSE * 2).is_ok());
+    }
+
+    #[test]
+    fn a_success_clears_its_own_function_alone() {
+        let (mut health, now) = (Health::default(), SOON);
+        for _ in 1..FAULTS {
+            fail(&mut health, now, None);
+            assert_eq!(health.note(Function::Plan, None, now, None), Verdict::Same);
+        }
+        assert_eq!(fail(&mut health, now, None), Verdict::Quarantine("boom".to_owned()));
+        health.quarantine(IT, "boom", now);
+        assert_eq!(health.note(Function::Plan, None, now, None), Verdict::Same);
+        assert!(health.reason().is_some_and(|reason| reason.starts_with("evaluate failed 5 times")));
     }
 
     #[test]
     fn faults_soon_after_a_swap_speak_against_the_swap() {
-        let (mut health, now) = (Health::default(), Instant::now());
+        let (mut health, now) = (Health::default(), SOON);
         for _ in 1..FAULTS {
             fail(&mut health, now, Some(now));
         }

@@ -2,20 +2,24 @@
 //!
 //! Memory changes only when a change of the feed is applied, so that what the database says and what serves are one.
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
     PluginInfo, PluginName, Plugins, Source,
     load::{File, LoadError, Stage, Staged},
     queries::{self, KnownVersion},
-    slot::{Before, Switch},
+    refusal::Blame,
+    slot::{Before, Switch, Turn},
     types::EarlierVersion,
 };
 use crate::{
     app::App,
     db::{self, AsConn, DbError},
-    feed::{Change, Changes, Op, Topic},
+    feed::{Actor, Change, Changes, Op, Topic},
     http::auth::Scope,
+    ids::RequestId,
+    wasm::cache::Digest,
 };
 
 /// Plugins as people see them.
@@ -167,27 +171,49 @@ pub(super) fn apply(plugins: &Plugins, change: &Change) {
     let Some(ServingNow { serving, enabled }) = change.read::<ServingNow>() else { return };
     plugins.slot_or_new(&name).switch(if enabled { Switch::On } else { Switch::Off });
     match plugins.pending(&name, &serving) {
-        Some(staged) => staged.serve(),
+        Some(staged) => staged.serve(plugins.0.services.clock.uptime()),
         None if plugins.digest(&name).as_deref() != Some(&serving) => plugins.ask_for(name),
         None => {}
     }
 }
 
-/// Puts in service what the database says.
+/// Puts in service what the database says. Fails when that may go better later.
 pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
-    let mut reader = app.db.read().await?;
-    let Some(row) = queries::find(&mut reader, name).await? else { return Ok(()) };
-    serve_stored(&mut reader, &app.plugins, name, &row.serving).await
+    let (file, serving, known) = {
+        // No connection is held while a file is compiled.
+        let mut reader = app.db.read().await?;
+        let Some(row) = queries::find(&mut reader, name).await? else { return Ok(()) };
+        let file = stored(&mut reader, name, &row.serving).await?;
+        let file = file.with_context(|| format!("the file of plugin {name} is not kept"))?;
+        (file, row.serving, queries::versions(&mut reader, name).await?)
+    };
+    let (digest, source) = (Digest::of(&file.wasm), file.source);
+    match app.plugins.stage(name, file).await {
+        Ok(Stage::Ready(staged)) => {
+            let row = queries::find(&mut app.db.read().await?, name).await?;
+            anyhow::ensure!(row.is_none_or(|row| row.serving == serving), "plugin {name} was replaced meanwhile");
+            staged.serve(app.plugins.0.services.clock.uptime());
+        }
+        Ok(Stage::Serving(_)) => {}
+        Err(error) => {
+            note_refusal(&app.plugins, digest, &error, source);
+            anyhow::ensure!(error.blame == Blame::File, error);
+        }
+    }
+    remember(&app.plugins, name, known);
+    Ok(())
 }
 
-/// Writes down what the plugin domain did by itself: a version that it rolled back from, or a quarantine.
-pub(super) async fn note(app: &App, name: &PluginName) -> anyhow::Result<()> {
+/// Writes down what became of a plugin by itself: a version that it rolled back from, or a quarantine and its end. Operators are
+/// told by the audit and by the feed.
+pub(super) async fn note(app: &App, name: &PluginName, turn: Turn) -> anyhow::Result<()> {
     let Some(digest) = app.plugins.digest(name) else { return Ok(()) };
     let now = app.clock.now();
     let mut tx = app.db.write().await?;
     let Some(row) = queries::find(&mut tx, name).await? else { return Ok(()) };
-    let mut changes = Changes::unaudited();
-    if row.serving != digest {
+    let system = Actor { name: "system:plugins".to_owned(), source: String::new(), request: RequestId(String::new()) };
+    let mut changes = Changes::by(system);
+    if turn == Turn::RolledBack && row.serving != digest {
         queries::set_serving(&mut tx, name, &digest, now).await?;
         if let Some(known) = queries::version(&mut tx, name, &digest).await? {
             queries::keep_version(&mut tx, &KnownVersion { loaded_at: now, ..known }).await?;
@@ -195,6 +221,12 @@ pub(super) async fn note(app: &App, name: &PluginName) -> anyhow::Result<()> {
         changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving: digest, enabled: row.enabled });
     }
     if let Some(info) = app.plugins.get(name) {
+        let action = match turn {
+            Turn::Quarantined => "quarantine",
+            Turn::Recovered => "recover",
+            Turn::RolledBack => "rollback",
+        };
+        changes.audit(PLUGINS.name, name.as_str(), action, None, Some(serde_json::to_value(&info)?));
         changes.put_quietly(PLUGINS, name.as_str(), &info);
     }
     app.feed.commit(tx, changes).await?;
@@ -206,34 +238,48 @@ pub(super) async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Resu
     for row in queries::all(on).await? {
         let Ok(name) = row.plugin_name.parse::<PluginName>() else { continue };
         plugins.slot_or_new(&name).switch(if row.enabled { Switch::On } else { Switch::Off });
-        serve_stored(on, plugins, &name, &row.serving).await?;
+        match stored(on, &name, &row.serving).await? {
+            None => {
+                let digest = row.serving;
+                tracing::error!(plugin.name = %name, plugin.digest = digest, "the file of plugin {name} is not kept any more");
+            }
+            Some(file) => match serve_stored(plugins, &name, file).await {
+                // It is recorded; what may go better later is tried again.
+                Err(error) if error.blame != Blame::File => plugins.ask_for(name.clone()),
+                _ => {}
+            },
+        }
+        remember(plugins, &name, queries::versions(on, &name).await?);
     }
     Ok(())
 }
 
-/// Puts a stored version in service. That it is not taken is a recorded state, and no failure here.
-async fn serve_stored(on: &mut dyn AsConn, plugins: &Plugins, name: &PluginName, digest: &str) -> anyhow::Result<()> {
-    let slot = plugins.slot_or_new(name);
-    match stored(on, name, digest).await? {
-        None => {
-            tracing::error!(plugin.name = %name, plugin.digest = digest, "the file of plugin {name} is not kept any more")
-        }
-        Some(file) => {
-            let (wasm, source) = (file.wasm.clone(), file.source);
-            match plugins.stage(name, file).await {
-                Ok(Stage::Ready(staged)) => staged.serve(),
-                Ok(Stage::Serving(_)) => {}
-                Err(LoadError { name, reason }) => plugins.refuse(&name, &wasm, &reason, source),
-            }
+/// Puts a stored version in service. That it is not taken is a recorded state.
+async fn serve_stored(plugins: &Plugins, name: &PluginName, file: File) -> Result<(), LoadError> {
+    let (digest, source) = (Digest::of(&file.wasm), file.source);
+    match plugins.stage(name, file).await {
+        Ok(Stage::Ready(staged)) => staged.serve(plugins.0.services.clock.uptime()),
+        Ok(Stage::Serving(_)) => {}
+        Err(error) => {
+            note_refusal(plugins, digest, &error, source);
+            return Err(error);
         }
     }
-    let known = queries::versions(on, name).await?.into_iter();
-    slot.remember(
-        known
-            .map(|KnownVersion { version, digest, loaded_at, .. }| EarlierVersion { version, digest, loaded_at })
-            .collect(),
-    );
     Ok(())
+}
+
+/// What came from the folder is noted already.
+fn note_refusal(plugins: &Plugins, digest: Digest, error: &LoadError, source: Source) {
+    if source != Source::Folder {
+        plugins.refuse(digest, error, source);
+    }
+}
+
+fn remember(plugins: &Plugins, name: &PluginName, known: Vec<KnownVersion>) {
+    let known = known.into_iter();
+    let known =
+        known.map(|KnownVersion { version, digest, loaded_at, .. }| EarlierVersion { version, digest, loaded_at });
+    plugins.slot_or_new(name).remember(known.collect());
 }
 
 async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Result<Option<File>> {
@@ -243,7 +289,7 @@ async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Res
 }
 
 fn gone(name: &PluginName) -> LoadError {
-    LoadError { name: name.clone(), reason: "it was removed in the meantime".to_owned() }
+    LoadError { name: name.clone(), reason: "it was removed in the meantime".to_owned(), blame: Blame::Use }
 }
 
 /// Whether this file of the folder was superseded: taken once, and another version serves since.

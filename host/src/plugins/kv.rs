@@ -104,7 +104,10 @@ impl Entry {
     }
 }
 
+/// What an entry takes besides its key and its value, so that a quota bounds how many there are.
+const ENTRY_BYTES: usize = 64;
+
 /// What counts against the quota, in bytes.
 pub(super) fn size(key: &str, entry: &Entry) -> u64 {
-    (key.len() + entry.value.len()) as u64
+    (ENTRY_BYTES + key.len() + entry.value.len()) as u64
 }

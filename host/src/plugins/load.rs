@@ -3,7 +3,10 @@
 //!
 //! Whatever fails on the way is told in words, and the version before serves on.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -12,15 +15,16 @@ use super::{
     contract::CONTRACT,
     grants::Grants,
     kinds::lifecycle,
-    slot::{Refused, Release, Slot},
+    refusal::{Blame, Refused, Why},
+    slot::{Release, Slot},
     types::{CallError, Kind, PluginInfo, PluginName, PluginRef, Source, cut},
-    version::Version,
+    version::{Own, Version},
 };
 use crate::{
     clock::Timestamp,
     wasm::{
         cache::Digest,
-        compile,
+        compile::{self, Compiled},
         inspect::{Contract, inspect},
     },
 };
@@ -33,7 +37,11 @@ pub struct LoadError {
     pub name: PluginName,
     /// Why, in words.
     pub reason: String,
+    /// Whose fault it is.
+    pub blame: Blame,
 }
+
+const WHO: &str = "it does not say who it is";
 
 /// A file on its way in.
 pub(super) struct File {
@@ -76,11 +84,11 @@ impl Staged {
         self.slot.info_with(&self.release)
     }
 
-    /// Puts it in service.
-    pub(super) fn serve(self) {
+    /// Puts it in service, `now` by `Clock::uptime`.
+    pub(super) fn serve(self, now: Duration) {
         let PluginRef { name, version, digest } = &self.release.plugin;
         tracing::info!(plugin.name = %name, plugin.version = version, plugin.digest = digest, "plugin {name} serves");
-        self.slot.swap(&self.release);
+        self.slot.swap(&self.release, now);
     }
 }
 
@@ -92,7 +100,7 @@ impl Plugins {
             Stage::Serving(plugin) => Ok(plugin),
             Stage::Ready(staged) => {
                 let plugin = staged.plugin().clone();
-                staged.serve();
+                staged.serve(self.0.services.clock.uptime());
                 Ok(plugin)
             }
         }
@@ -107,21 +115,37 @@ impl Plugins {
             slot.clear_refusal();
             return Ok(Stage::Serving(current.plugin.clone()));
         }
-        let refused = |reason| LoadError { name: name.clone(), reason };
-        if let Some(reason) = slot.refusal(digest).filter(|_| source == Source::Folder) {
-            return Err(refused(reason));
+        let now = self.0.services.clock.uptime();
+        let before = slot.refused().filter(|_| source == Source::Folder);
+        if let Some(known) = before.filter(|before| before.holds(digest, now)) {
+            let blame = known.again_at.map_or(Blame::File, |_| Blame::Host);
+            return Err(LoadError { name: name.clone(), reason: known.error, blame });
         }
+        let began = Instant::now();
         match self.release(&slot, file, digest).await {
-            Ok(release) => Ok(Stage::Ready(Staged { slot, release: Arc::new(release), _turn: turn })),
-            Err(reason) => {
+            Ok(release) => {
+                slot.own.stats.loaded(began.elapsed());
+                Ok(Stage::Ready(Staged { slot, release: Arc::new(release), _turn: turn }))
+            }
+            Err(Why { reason, blame }) => {
                 let reason = cut(reason);
-                tracing::warn!(plugin.name = %name, plugin.digest = %digest, reason, "plugin {name} was not taken");
+                tracing::warn!(plugin.name = %name, plugin.digest = %digest, ?blame, reason, "plugin {name} was not taken");
+                let error = LoadError { name: name.clone(), reason, blame };
                 if source == Source::Folder {
-                    slot.refuse(Refused { digest, error: reason.clone(), source });
+                    self.refuse(digest, &error, source);
                 }
-                Err(refused(reason))
+                Err(error)
             }
         }
+    }
+
+    /// Takes note of a file that is not taken.
+    pub(super) fn refuse(&self, digest: Digest, error: &LoadError, source: Source) {
+        let LoadError { name, reason, blame } = error;
+        let slot = self.slot_or_new(name);
+        let why = Why::new(*blame, cut(reason.clone()));
+        let now = self.0.services.clock.uptime();
+        slot.refuse(Refused::new(digest, why, source, slot.refused().as_ref(), now));
     }
 
     /// Makes the version before ready to serve again, when this process has it.
@@ -132,48 +156,61 @@ impl Plugins {
     }
 
     /// Whose file this is: what it says of itself.
-    pub(super) async fn name_of(&self, wasm: &Arc<[u8]>) -> Result<PluginName, String> {
-        let unnamed = "unnamed".to_owned().try_into()?;
-        let version = self.version(&unnamed, wasm, &Arc::new(Grants::default())).await?;
-        lifecycle::name(&version).await.map_err(|error| format!("it does not say who it is: {error}"))?.parse()
+    pub(super) async fn name_of(&self, wasm: &Arc<[u8]>) -> Result<PluginName, LoadError> {
+        let unnamed = &self.0.unnamed;
+        let named = async {
+            let version = self.version(unnamed, wasm, &Arc::new(Grants::default())).await?;
+            let name = lifecycle::name(&version).await;
+            let name = name.map_err(|error| Why::call(version.kind(), WHO, &error))?;
+            name.parse().map_err(|why: String| Why::new(Blame::File, why))
+        };
+        let error = |Why { reason, blame }| LoadError { name: unnamed.name.clone(), reason: cut(reason), blame };
+        named.await.map_err(error)
     }
 
-    async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, String> {
+    async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, Why> {
         let name = &slot.name;
         let File { wasm, source, loaded_at } = file;
         let kind = self.kind_in(&wasm)?;
+        let elsewhere = |reason| Why::new(Blame::Use, reason);
         if let Some(is) = slot.current().map(|current| current.version.kind()).filter(|is| *is != kind) {
-            return Err(format!("it is a {kind}, and the version that serves is a {is}; remove that one first"));
+            return Err(elsewhere(format!(
+                "it is a {kind}, and the version that serves is a {is}; remove that one first"
+            )));
         }
-        let version = self.version(name, &wasm, &slot.grants()).await?;
+        let version = self.version(&slot.own, &wasm, &slot.grants()).await?;
         let descriptor = lifecycle::describe(&version).await;
-        let descriptor = descriptor.map_err(|error| format!("it does not say who it is: {error}"))?;
+        let descriptor = descriptor.map_err(|error| Why::call(kind, WHO, &error))?;
         self.check_in_use(&version).await?;
         let plugin = PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() };
         Ok(Release { version, plugin, digest, descriptor, loaded_at, source })
     }
 
-    fn kind_in(&self, wasm: &[u8]) -> Result<Kind, String> {
+    fn kind_in(&self, wasm: &[u8]) -> Result<Kind, Why> {
         let contract = Contract { max_bytes: self.0.max_bytes, ..CONTRACT };
-        inspect(wasm, &contract).map(|found| Kind::ALL[found.world])
+        let found = inspect(wasm, &contract).map_err(|reason| Why::new(Blame::File, reason))?;
+        Ok(Kind::ALL[found.world])
     }
 
-    async fn version(&self, name: &PluginName, wasm: &Arc<[u8]>, grants: &Arc<Grants>) -> Result<Version, String> {
+    async fn version(&self, own: &Own, wasm: &Arc<[u8]>, grants: &Arc<Grants>) -> Result<Version, Why> {
         let kind = self.kind_in(wasm)?;
         let engine = if kind.is_pure() { self.0.engines.pure() } else { self.0.engines.io() };
-        let component = compile::component(&self.0.compiler, &self.0.cache, engine, wasm).await;
-        let component = component.map_err(|error| error.to_string())?;
-        Version::link(name, kind, engine, &component, grants, &self.0.services)
-            .map_err(|error| format!("it does not fit the host: {error:#}"))
+        let Compiled { component, took } = compile::component(&self.0.compiler, &self.0.cache, engine, wasm).await?;
+        if let Some(took) = took {
+            own.stats.compiled(took);
+        }
+        Version::link(own, kind, &component, grants, &self.0.services)
+            .map_err(|error| Why::new(Blame::File, format!("it does not fit the host: {error:#}")))
     }
 
-    async fn check_in_use(&self, version: &Version) -> Result<(), String> {
+    async fn check_in_use(&self, version: &Version) -> Result<(), Why> {
         for (owner, config) in self.configs_in_use(version.name()) {
             let problems = lifecycle::check(version, &config).await;
-            let problems =
-                problems.map_err(|error| format!("it cannot check the configuration of {owner}: {error}"))?;
+            let what = format!("it cannot check the configuration of {owner}");
+            let problems = problems.map_err(|error| Why::call(version.kind(), &what, &error))?;
             if !problems.is_empty() {
-                return Err(format!("it refuses the configuration of {owner}: {}", CallError::InvalidConfig(problems)));
+                let problems = CallError::InvalidConfig(problems);
+                return Err(Why::new(Blame::Use, format!("it refuses the configuration of {owner}: {problems}")));
             }
         }
         Ok(())

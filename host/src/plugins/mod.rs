@@ -1,8 +1,8 @@
 //! Plugins: which there are, what each may do, and calls to them. Other domains hold a [`Plugins`] and nothing else from here.
 //!
-//! Read `types` and `grants`, then `slot` (what a name stands for), `load` (how a file becomes a version), `version` (how it
-//! is called), `kinds` (what each kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`, `routes` (how
-//! versions come in and are kept). This domain never decides what an answer means; whoever asked does.
+//! Read `types` and `grants`, then `slot` (what a name stands for), `load` (how a file becomes a version) and `refusal` (why not),
+//! `version` (how it is called), `share` (how much at once), `stats` (how it went) and `health` (what follows), `kinds` (what each
+//! kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`, `routes` (how versions come in and are kept). This domain never decides what an answer means; whoever asked does.
 
 mod bindings;
 mod calls;
@@ -16,14 +16,20 @@ mod kinds;
 mod kv;
 mod load;
 mod queries;
+mod refusal;
+mod report;
 mod routes;
+mod share;
 mod slot;
+pub mod stats;
 mod trial;
 pub mod types;
 mod version;
 mod watch;
 mod worker;
 
+#[cfg(test)]
+mod swaps;
 #[cfg(test)]
 mod tests;
 
@@ -33,16 +39,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     clock::Clock,
     wasm::{
-        cache::{Cache, Digest},
-        call::Workers,
+        cache::Cache,
         compile::Compiler,
         engine::{Engines, Slots},
-        limits::Limits,
+        limits::{Budget, Limits},
+        reactor::Reactor,
+        workers::{Threads, Workers},
     },
 };
 
@@ -57,14 +64,17 @@ pub use kinds::strategy::{Health as TargetHealth, Page as TargetPage, Target};
 pub use kv::Kv;
 pub use load::LoadError;
 pub(crate) use queries::{POSTGRES, STATEMENTS};
+pub use refusal::Blame;
 pub use routes::routes;
 pub use types::{CallError, EarlierVersion, Kind, PluginInfo, PluginName, PluginRef, Problem, Source, State};
 pub use worker::{load, open, scan_at_start, start};
 
+use calls::Purpose;
 use grants::Grants;
-use host_api::{HttpClients, Services};
+use host_api::{HttpClients, Pools, Services};
 use load::Staged;
-use slot::{Refused, Slot};
+use slot::{Slot, Turn};
+use version::Own;
 
 /// What the plugin domain needs to start.
 pub struct PluginSettings {
@@ -82,8 +92,10 @@ pub struct PluginSettings {
     pub kv: Kv,
     /// Instances alive at once.
     pub slots: Slots,
-    /// Threads that pure plugins run on.
+    /// Threads that pure plugins run on; there are more while others hold them.
     pub threads: usize,
+    /// The memory that all instances may have together.
+    pub memory_bytes: usize,
     /// Most bytes of a component.
     pub max_bytes: usize,
     /// The limits of an instance whose grants do not say.
@@ -92,7 +104,7 @@ pub struct PluginSettings {
 
 /// All plugins. Cheap to clone; every clone is the same.
 #[derive(Clone)]
-pub struct Plugins(Arc<Inner>);
+pub struct Plugins(Arc<Inner>, Purpose);
 
 struct Inner {
     engines: Engines,
@@ -102,16 +114,27 @@ struct Inner {
     services: Arc<Services>,
     secrets: Secrets,
     slots: RwLock<BTreeMap<PluginName, Arc<Slot>>>,
+    threads: usize,
+    /// What files have in common that have not said yet who they are.
+    unnamed: Own,
     /// Configurations in use, by who uses them.
     in_use: Mutex<BTreeMap<String, (PluginName, String)>>,
     /// Versions that will serve as soon as the feed says so.
     pending: Mutex<BTreeMap<PluginName, Staged>>,
     /// What was seen in the plugin folder.
     seen: tokio::sync::Mutex<watch::Seen>,
-    changes: broadcast::Sender<PluginName>,
-    /// Plugins whose version the database knows and this replica does not.
-    asked: mpsc::UnboundedSender<PluginName>,
-    asks: Mutex<Option<mpsc::UnboundedReceiver<PluginName>>>,
+    /// What is to be done that no caller waits for.
+    wishes: mpsc::UnboundedSender<Wish>,
+    wished: Mutex<Option<mpsc::UnboundedReceiver<Wish>>>,
+}
+
+/// What is to be done for a plugin, again and again until it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wish {
+    /// Load the version that the database knows and this replica does not.
+    Follow(PluginName),
+    /// Write down what became of it by itself.
+    Note(PluginName, Turn),
 }
 
 impl Plugins {
@@ -126,34 +149,51 @@ impl Plugins {
             kv,
             slots,
             threads,
+            memory_bytes,
             max_bytes,
             limits: defaults,
         } = settings;
-        let workers = Workers::start(threads.max(1), 4_096)?;
-        let http = HttpClients::default();
-        let (asked, asks) = mpsc::unbounded_channel();
-        Ok(Self(Arc::new(Inner {
-            engines: Engines::new(slots)?,
+        let engines = Engines::new(slots)?;
+        // Instances that wait and instances that run have a half of the places each: neither keeps the other out.
+        let half = (slots.pure / 2).max(1) as usize;
+        let services = Services {
+            clock,
+            workers: Workers::start(Threads { steady: threads, most: half }, 4_096)?,
+            reactor: Reactor::start()?,
+            home: tokio::runtime::Handle::try_current()?,
+            pulse: engines.pulse().clone(),
+            budget: Budget::new(memory_bytes),
+            kept: Arc::new(Semaphore::new(half)),
+            defaults,
+            secrets: secrets.clone(),
+            kv,
+            http: HttpClients::default(),
+            pools: Pools::default(),
+        };
+        let unnamed = Own::new("unnamed".to_owned().try_into().map_err(anyhow::Error::msg)?, threads);
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let inner = Inner {
+            engines,
             compiler,
             cache: Arc::new(Cache::open(&cache, fresh_key)?),
             max_bytes,
-            services: Arc::new(Services { clock, workers, defaults, secrets: secrets.clone(), kv, http }),
+            services: Arc::new(services),
             secrets,
             slots: RwLock::default(),
+            threads,
+            unnamed,
             in_use: Mutex::default(),
             pending: Mutex::default(),
             seen: tokio::sync::Mutex::default(),
-            changes: broadcast::channel(256).0,
-            asked,
-            asks: Mutex::new(Some(asks)),
-        })))
+            wishes,
+            wished: Mutex::new(Some(wished)),
+        };
+        Ok(Self(Arc::new(inner), Purpose::Service))
     }
 
     /// All plugins, by name.
     pub fn list(&self) -> Vec<PluginInfo> {
-        let slots: Vec<Arc<Slot>> =
-            self.0.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        slots.iter().filter_map(|slot| slot.info()).collect()
+        self.slots().iter().filter_map(|slot| slot.info()).collect()
     }
 
     /// One plugin.
@@ -198,15 +238,15 @@ impl Plugins {
         }
     }
 
-    /// Takes note of a file that is not taken.
-    fn refuse(&self, name: &PluginName, wasm: &[u8], reason: &str, source: Source) {
-        let error = types::cut(reason.to_owned());
-        self.slot_or_new(name).refuse(Refused { digest: Digest::of(wasm), error, source });
+    /// Plugins whose file of the folder is worth another try now.
+    fn due_again(&self) -> Vec<PluginName> {
+        let now = self.0.services.clock.uptime();
+        let due = |slot: &Arc<Slot>| slot.refused().is_some_and(|refused| refused.is_due(now));
+        self.slots().iter().filter(|slot| due(slot)).map(|slot| slot.name.clone()).collect()
     }
 
-    /// Tells the name of each plugin whose state changed by itself.
-    fn changes(&self) -> broadcast::Receiver<PluginName> {
-        self.0.changes.subscribe()
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     fn slot(&self, name: &PluginName) -> Option<Arc<Slot>> {
@@ -215,7 +255,8 @@ impl Plugins {
 
     fn slot_or_new(&self, name: &PluginName) -> Arc<Slot> {
         let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(name.clone()).or_insert_with(|| Arc::new(Slot::new(name.clone()))))
+        let new = || Arc::new(Slot::new(Own::new(name.clone(), self.0.threads)));
+        Arc::clone(slots.entry(name.clone()).or_insert_with(new))
     }
 
     /// The digest of what serves.
@@ -247,13 +288,16 @@ impl Plugins {
     }
 
     fn ask_for(&self, name: PluginName) {
-        // The receiver lives as long as the server's tasks.
-        let _ = self.0.asked.send(name);
+        self.wish(Wish::Follow(name));
     }
 
-    fn tell(&self, name: &PluginName) {
-        // Nobody may be listening.
-        let _ = self.0.changes.send(name.clone());
+    fn tell(&self, name: &PluginName, turn: Turn) {
+        self.wish(Wish::Note(name.clone(), turn));
+    }
+
+    fn wish(&self, wish: Wish) {
+        // The receiver lives as long as the server's tasks; without them nobody listens.
+        let _ = self.0.wishes.send(wish);
     }
 }
 

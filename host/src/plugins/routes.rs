@@ -20,6 +20,7 @@ use super::{
     keeper::{self, Novelty, TakeError},
     load::File,
     queries::{self, KnownVersion},
+    refusal::Blame,
     slot::Switch,
     trial::{self, Trial},
 };
@@ -88,7 +89,7 @@ async fn list(
 }
 
 /// Takes a component: it is looked at, compiled, asked who it is, and serves from then on.
-#[utoipa::path(post, path = "/plugins", tag = "plugins", request_body(content = Vec<u8>, content_type = "application/wasm"), responses((status = 201, body = PluginInfo), (status = 200, description = "It serves already", body = PluginInfo), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("plugins:write"))))]
+#[utoipa::path(post, path = "/plugins", tag = "plugins", request_body(content = Vec<u8>, content_type = "application/wasm"), responses((status = 201, body = PluginInfo), (status = 200, description = "It serves already", body = PluginInfo), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, description = "The host could not compile it now", body = Problem)), extensions(("x-looma-access" = json!("plugins:write"))))]
 async fn upload(who: PluginsWrite, State(app): State<App>, headers: HeaderMap, body: Bytes) -> ApiResult<Response> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != "application/wasm" {
@@ -99,7 +100,7 @@ async fn upload(who: PluginsWrite, State(app): State<App>, headers: HeaderMap, b
         return Err(ApiError::TooLarge(format!("a component has at most {most} bytes here")));
     }
     let wasm: Arc<[u8]> = Vec::from(body).into();
-    let name = app.plugins.name_of(&wasm).await.map_err(|reason| Faults::one("", reason))?;
+    let name = app.plugins.name_of(&wasm).await.map_err(TakeError::Refused)?;
     let file = File { wasm, source: Source::Upload, loaded_at: app.clock.now() };
     let (plugin, novelty) = keeper::take(&app, &name, file, Changes::by(who.actor())).await?;
     match novelty {
@@ -287,7 +288,10 @@ fn faults(problems: Vec<ConfigProblem>) -> Faults {
 impl From<TakeError> for ApiError {
     fn from(error: TakeError) -> Self {
         match error {
-            TakeError::Refused(refused) => Faults::one("", refused.reason).into(),
+            TakeError::Refused(refused) => match refused.blame {
+                Blame::File | Blame::Slow | Blame::Use => Faults::one("", refused.reason).into(),
+                Blame::Host => Self::Unavailable(refused.reason, 30),
+            },
             TakeError::Database(error) => error.into(),
         }
     }

@@ -1,22 +1,22 @@
 //! The place of one plugin name: the version that serves, those before it, and what is the matter. A swap is one atomic store.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
 
 use super::{
+    calls::Purpose,
     grants::Grants,
     health::{Health, Verdict},
     kinds::lifecycle::Descriptor,
+    refusal::Refused,
+    stats::{Event, Function, Outcome, VersionStats},
     types::{CallError, EarlierVersion, PluginInfo, PluginName, PluginRef, Source, State},
-    version::Version,
+    version::{Own, Version},
 };
 use crate::{clock::Timestamp, wasm::cache::Digest};
 
@@ -33,23 +33,15 @@ pub(super) struct Release {
     pub(super) source: Source,
 }
 
-/// A file that was not taken.
-#[derive(Clone, Debug)]
-pub(super) struct Refused {
-    pub(super) digest: Digest,
-    pub(super) error: String,
-    pub(super) source: Source,
-}
-
 /// The place of one plugin.
 pub(super) struct Slot {
     pub(super) name: PluginName,
     /// One file at a time is loaded for a name.
     pub(super) loading: Arc<tokio::sync::Mutex<()>>,
+    /// What all its versions have in common.
+    pub(super) own: Own,
     current: ArcSwapOption<Release>,
     rest: Mutex<Rest>,
-    calls: AtomicU64,
-    failures: AtomicU64,
 }
 
 #[derive(Default)]
@@ -59,7 +51,8 @@ struct Rest {
     disabled: bool,
     grants: Arc<Grants>,
     health: Health,
-    swapped_at: Option<Instant>,
+    /// By `Clock::uptime`; when there is something to go back to.
+    swapped_at: Option<Duration>,
 }
 
 /// A version before: ready to serve, or only known from before this process started.
@@ -83,15 +76,9 @@ pub(super) enum Before {
 }
 
 impl Slot {
-    pub(super) fn new(name: PluginName) -> Self {
-        Self {
-            name,
-            loading: Arc::default(),
-            current: ArcSwapOption::empty(),
-            rest: Mutex::default(),
-            calls: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-        }
+    pub(super) fn new(own: Own) -> Self {
+        let name = own.name.clone();
+        Self { name, loading: Arc::default(), own, current: ArcSwapOption::empty(), rest: Mutex::default() }
     }
 
     fn rest(&self) -> MutexGuard<'_, Rest> {
@@ -103,14 +90,21 @@ impl Slot {
         self.current.load_full()
     }
 
-    /// The version to call, or why there is none.
-    pub(super) fn serving(&self) -> Result<Arc<Release>, CallError> {
+    /// The version to call, or why there is none. Whoever only tries is let through while it rests.
+    pub(super) fn serving(
+        &self,
+        purpose: Purpose,
+        function: Function,
+        now: Duration,
+    ) -> Result<Arc<Release>, CallError> {
         let not = |state, reason| CallError::NotServing { name: self.name.clone(), state, reason };
         let mut rest = self.rest();
         if rest.disabled {
             return Err(not(State::Disabled, "an operator switched it off".to_owned()));
         }
-        if let Err(reason) = rest.health.admit(Instant::now()) {
+        if purpose == Purpose::Service
+            && let Err(reason) = rest.health.admit(function, now)
+        {
             return Err(not(State::Quarantined, reason));
         }
         self.current.load_full().ok_or_else(|| {
@@ -123,10 +117,9 @@ impl Slot {
         Arc::clone(&self.rest().grants)
     }
 
-    /// Why this very file is known not to be worth another try.
-    pub(super) fn refusal(&self, digest: Digest) -> Option<String> {
-        let rest = self.rest();
-        rest.refused.as_ref().filter(|refused| refused.digest == digest).map(|refused| refused.error.clone())
+    /// What was refused last.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.rest().refused.clone()
     }
 
     /// Forgets a refusal: the file that serves is the one that lies there.
@@ -135,20 +128,24 @@ impl Slot {
     }
 
     pub(super) fn refuse(&self, refused: Refused) {
+        self.own.stats.happened(Event::Refused);
         self.rest().refused = Some(refused);
     }
 
     /// Puts a version in service; the one before is kept.
-    pub(super) fn swap(&self, release: &Release) {
+    pub(super) fn swap(&self, release: &Release, now: Duration) {
         let mut rest = self.rest();
         rest.forget(&release.plugin.digest);
         // Grants may have changed while it was compiled.
         let release = release.regrant(&rest.grants);
+        release.version.serve(true);
         let before = self.current.swap(Some(release));
+        self.own.stats.happened(Event::Swapped);
         rest.swapped_at = None;
         if let Some(before) = before {
+            before.version.serve(false);
             rest.keep(Earlier::of(&before));
-            rest.swapped_at = Some(Instant::now());
+            rest.swapped_at = Some(now);
         }
         rest.refused = None;
         rest.health = Health::default();
@@ -196,44 +193,76 @@ impl Slot {
         rest.grants = grants;
     }
 
-    /// Takes note of how a call went. Says in words when the plugin's state changed by it.
-    pub(super) fn note(&self, by: &Arc<Release>, failed: Option<&CallError>) -> Option<String> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let fault = match failed {
-            None => None,
-            Some(CallError::InvalidConfig(_) | CallError::InvalidInput(_) | CallError::Busy) => return None,
-            Some(error) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                error.is_fault().then(|| error.to_string())
-            }
-        };
+    /// Takes note of how a call in service went. Says, also in words, when the plugin's state changed by it.
+    pub(super) fn note(
+        &self,
+        by: &Arc<Release>,
+        function: Function,
+        failed: Option<&CallError>,
+        now: Duration,
+    ) -> Option<(Turn, String)> {
+        let outcome = failed.map_or(Outcome::Ok, Outcome::of_error);
+        self.own.stats.called(outcome);
+        if matches!(outcome, Outcome::Refused | Outcome::Busy) {
+            return None;
+        }
+        let fault = failed.filter(|_| outcome.is_fault()).map(ToString::to_string);
         let mut rest = self.rest();
         if self.current.load().as_ref().is_none_or(|current| current.digest != by.digest) {
             return None;
         }
         let swapped_at = rest.swapped_at;
-        match rest.health.note(fault, Instant::now(), swapped_at) {
-            Verdict::Same => None,
-            Verdict::Recovered => Some("serves again".to_owned()),
-            Verdict::RollBack(why) => Some(match self.step_back(&mut rest, &why) {
-                Some(to) => format!("went back to version {}: {why}", to.plugin.version),
-                None => rest.health.quarantine(&why, Instant::now()),
-            }),
-            Verdict::Quarantine(why) => Some(rest.health.quarantine(&why, Instant::now())),
-        }
+        let why = match rest.health.note(function, fault, now, swapped_at) {
+            Verdict::Same => return None,
+            Verdict::Recovered => return Some((Turn::Recovered, "serves again".to_owned())),
+            Verdict::Quarantine(why) => why,
+            Verdict::RollBack(why) => {
+                if let Some(to) = self.step_back(&mut rest, &why) {
+                    return Some((Turn::RolledBack, format!("went back to version {}: {why}", to.plugin.version)));
+                }
+                why
+            }
+        };
+        let reason = rest.health.quarantine(function, &why, now)?;
+        self.own.stats.happened(Event::Quarantined);
+        Some((Turn::Quarantined, reason))
     }
 
     /// Goes back by itself, when the version before is ready, and takes note why.
     fn step_back(&self, rest: &mut Rest, why: &str) -> Option<Arc<Release>> {
         let to = rest.earlier.first()?.release.clone()?;
         rest.earlier.remove(0);
+        to.version.serve(true);
         let from = self.current.swap(Some(Arc::clone(&to)))?;
+        from.version.serve(false);
+        self.own.stats.happened(Event::RolledBack);
         let error = format!("version {} failed right after it came in and was rolled back: {why}", from.plugin.version);
-        rest.refused = Some(Refused { digest: from.digest, error, source: from.source });
+        rest.refused = Some(Refused::for_good(from.digest, error, from.source));
         rest.keep(Earlier::of(&from));
         rest.health = Health::default();
         rest.swapped_at = None;
         Some(to)
+    }
+
+    /// What was counted of the version that serves and of the one before it.
+    pub(super) fn counted(&self) -> Vec<(PluginRef, Arc<VersionStats>)> {
+        let before = self.rest().earlier.first().and_then(|earlier| earlier.release.clone());
+        let counted = |release: Arc<Release>| (release.plugin.clone(), Arc::clone(release.version.stats()));
+        self.current().into_iter().chain(before).map(counted).collect()
+    }
+
+    /// What is the matter with it, unless there is only a place kept for it.
+    pub(super) fn state(&self) -> Option<State> {
+        let rest = self.rest();
+        let there = rest.refused.is_some() || self.current.load().is_some();
+        there.then(|| rest.state(rest.refused.as_ref()).0)
+    }
+
+    /// Drops instances that no call has needed for a while.
+    pub(super) fn trim(&self) {
+        if let Some(current) = self.current() {
+            current.version.trim();
+        }
     }
 
     /// The plugin as people see it, or nothing when there is only a place kept for it.
@@ -269,13 +298,10 @@ impl Slot {
 
     fn describe(&self, current: Option<&Release>, rest: &Rest, refused: Option<&Refused>) -> Option<PluginInfo> {
         let source = current.map(|c| c.source).or(refused.map(|r| r.source))?;
-        let (state, error) = match (rest.disabled, rest.health.reason(), refused) {
-            (true, _, _) => (State::Disabled, None),
-            (_, Some(reason), _) => (State::Quarantined, Some(reason.to_owned())),
-            (_, _, Some(refused)) => (State::Failed, Some(refused.error.clone())),
-            _ => (State::Active, None),
-        };
+        let (state, error) = rest.state(refused);
+        let error = error.map(str::to_owned);
         let digest = current.map(|c| c.digest).or(refused.map(|r| r.digest));
+        let (calls, failures) = self.own.stats.calls();
         let schema = current.and_then(|c| serde_json::from_str(&c.descriptor.config_schema).ok());
         Some(PluginInfo {
             name: self.name.clone(),
@@ -288,11 +314,19 @@ impl Slot {
             source,
             description: current.map(|c| c.descriptor.summary.clone()).unwrap_or_default(),
             config_schema: schema.unwrap_or(Value::Null),
-            calls: self.calls.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
+            calls,
+            failures,
             previous: rest.earlier.iter().map(|earlier| earlier.known.clone()).collect(),
         })
     }
+}
+
+/// What became of a plugin by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    Quarantined,
+    Recovered,
+    RolledBack,
 }
 
 /// Whether calls are let through.
@@ -336,6 +370,15 @@ fn known(release: &Release) -> EarlierVersion {
 }
 
 impl Rest {
+    fn state<'a>(&'a self, refused: Option<&'a Refused>) -> (State, Option<&'a str>) {
+        match (self.disabled, self.health.reason(), refused) {
+            (true, _, _) => (State::Disabled, None),
+            (_, Some(reason), _) => (State::Quarantined, Some(reason)),
+            (_, _, Some(refused)) => (State::Failed, Some(refused.error.as_str())),
+            _ => (State::Active, None),
+        }
+    }
+
     fn forget(&mut self, digest: &str) {
         self.earlier.retain(|earlier| earlier.known.digest != digest);
     }

@@ -27,13 +27,13 @@ async fn bundled(name: &str) -> Arc<[u8]> {
     std::fs::read(file).unwrap().into()
 }
 
-struct Host {
-    plugins: Plugins,
+pub(super) struct Host {
+    pub(super) plugins: Plugins,
     secrets: Secrets,
     _cache: TempDir,
 }
 
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let cache = TempDir::new().unwrap();
     let secrets = Secrets::default();
     let plugins = Plugins::start(PluginSettings {
@@ -45,6 +45,7 @@ fn host() -> Host {
         kv: Kv::default(),
         slots: Slots { pure: 16, io: 16 },
         threads: 4,
+        memory_bytes: 1 << 30,
         max_bytes: 64 << 20,
         limits: Limits::default(),
     });
@@ -63,7 +64,7 @@ impl Host {
     }
 }
 
-fn batch(series: &[&[f64]]) -> Arc<SeriesBatch> {
+pub(super) fn batch(series: &[&[f64]]) -> Arc<SeriesBatch> {
     let mut offsets = vec![0];
     let values: Vec<f64> = series.iter().flat_map(|points| points.iter().copied()).collect();
     for points in series {
@@ -73,7 +74,7 @@ fn batch(series: &[&[f64]]) -> Arc<SeriesBatch> {
     Arc::new(SeriesBatch { ids, offsets, times: vec![0; values.len()], values, labels: Vec::new() })
 }
 
-fn context(config: &str) -> EvalContext {
+pub(super) fn context(config: &str) -> EvalContext {
     EvalContext { now_ms: 1_700_000_000_000, interval_ms: 10_000, config: config.to_owned() }
 }
 
@@ -198,6 +199,29 @@ async fn a_name_that_leads_inside_is_refused_although_it_is_granted() {
     host.grant(&webhook, &GrantsText { http: vec!["http://localhost:9".to_owned()], ..GrantsText::default() });
     let denied = host.plugins.deliver(&webhook, r#"{"url": "http://localhost:9/"}"#, notification()).await.unwrap_err();
     assert!(matches!(&denied, CallError::Permanent(why) if why.contains("a loopback address")), "{denied}");
+}
+
+#[tokio::test]
+async fn a_name_is_judged_by_each_answer_and_connected_to_that_answer_alone() {
+    let host = host();
+    let webhook = host.load("webhook").await;
+    let (port, peer) =
+        serve("HTTP/1.1 200 OK\r\nx-request-id: r-1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let (http, net) = (format!("http://rebinds.example:{port}"), format!("127.0.0.1/32:{port}"));
+    host.grant(&webhook, &GrantsText { http: vec![http.clone()], net: vec![net], ..GrantsText::default() });
+    let address = |ip: [u8; 4]| std::net::SocketAddr::from((ip, port));
+    let (granted, other) = (address([127, 0, 0, 1]), address([127, 0, 0, 2]));
+    let answers = || host.plugins.0.services.http.answers.lock().unwrap();
+    answers().extend([vec![granted], vec![other], vec![granted, other]]);
+    let config = format!(r#"{{"url": "{http}/hook"}}"#);
+    let deliver = || host.plugins.deliver(&webhook, &config, notification());
+    assert_eq!(deliver().await.unwrap().receipt.remote_id.as_deref(), Some("r-1"));
+    assert_eq!(answers().len(), 2, "it is asked once, and what was told is what is connected to");
+    for _ in 0..2 {
+        let denied = deliver().await.unwrap_err();
+        assert!(matches!(&denied, CallError::Permanent(why) if why.contains("127.0.0.2 is a loopback")), "{denied}");
+    }
+    assert!(peer.await.unwrap().starts_with("POST /hook "));
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(super) async fn run(
     trial: Trial,
     now: Timestamp,
 ) -> Result<Value, CallError> {
+    let plugins = &plugins.trying();
     let config = if trial.config.is_null() { "{}".to_owned() } else { trial.config.to_string() };
     let input = trial.input;
     match kind {

@@ -29,6 +29,7 @@ impl FromStr for PluginName {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if text.is_empty() || text.len() > 63 || text.starts_with('-') || !text.bytes().all(allowed) {
+            let text: String = text.chars().take(100).collect();
             return Err(format!(
                 "{text:?} is not a plugin name: use 1 to 63 lower-case letters, digits and hyphens, no hyphen first"
             ));
@@ -240,11 +241,6 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Transient { .. } | Self::Timeout | Self::Busy | Self::NotServing { .. } | Self::Trap(_))
-    }
-
-    /// Whether this speaks against the plugin itself, and not against what it was asked.
-    pub(super) fn is_fault(&self) -> bool {
-        matches!(self, Self::Trap(_) | Self::Timeout | Self::Limit(_) | Self::Contract(_))
     }
 }
 

@@ -1,33 +1,38 @@
-//! One version of a plugin that can be called: its compiled component linked for its kind, its limits and its share.
+//! One version of a plugin that can be called: its compiled component linked for its kind, and its limits.
 //!
-//! A caller holds the version it began with, so that a swap never touches a call under way. An instance whose call failed
-//! is dropped, never used again.
+//! A caller holds the version it began with, so that a swap never touches a call under way. An instance is nobody's but the call's
+//! while it runs, and comes back only from a call that went well: whatever else happens drops it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Instrument as _;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::wasm::call::{Fault, classify};
-use crate::wasm::engine::{self, ticks};
+use crate::wasm::call::{self, Fault, classify};
+use crate::wasm::engine;
 use crate::wasm::limits::Limits;
+use crate::wasm::pulse::{Until, ticks};
 
 use super::grants::Grants;
 use super::host_api::{self, Ctx, Services};
 use super::kinds::Guest;
 use super::kinds::lifecycle::Lifecycle;
+use super::share::Share;
+use super::stats::{Function, PluginStats, VersionStats};
 use super::types::{CallError, Kind, PluginName};
 
 /// Calls after which an instance is replaced by a fresh one.
 const CALLS: u32 = 10_000;
-/// Calls that may wait for one plugin.
-const WAITING: usize = 256;
 /// How much later than the guest's deadline a call is given up from outside.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long an instance is kept that no call needs.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// One instance.
 pub(super) struct Live {
@@ -37,146 +42,205 @@ pub(super) struct Live {
     calls: u32,
 }
 
+/// An instance that waits for its next call, and its place among all that do.
+struct Idle {
+    live: Live,
+    since: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
 /// A call into an instance that may wait.
 pub(super) type IoCall<R> = Box<dyn for<'a> FnOnce(&'a mut Live) -> BoxFuture<'a, wasmtime::Result<R>> + Send>;
+
+/// What all versions of one plugin have in common.
+#[derive(Clone)]
+pub(super) struct Own {
+    pub(super) name: PluginName,
+    pub(super) share: Arc<Share>,
+    pub(super) stats: Arc<PluginStats>,
+}
+
+impl Own {
+    pub(super) fn new(name: PluginName, threads: usize) -> Self {
+        Self { name, share: Arc::new(Share::new(threads)), stats: Arc::default() }
+    }
+}
 
 /// One version of a plugin.
 #[derive(Clone)]
 pub(super) struct Version(Arc<Inner>);
 
 struct Inner {
-    name: PluginName,
+    own: Own,
     kind: Kind,
     pre: InstancePre<Ctx>,
     limits: Limits,
     grants: Arc<Grants>,
     services: Arc<Services>,
-    idle: Mutex<Vec<Live>>,
-    share: usize,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    stats: Arc<VersionStats>,
+    idle: Mutex<Vec<Idle>>,
+    resting: AtomicBool,
 }
 
 impl Version {
     /// Links a component for its kind.
     pub(super) fn link(
-        name: &PluginName,
+        own: &Own,
         kind: Kind,
-        engine: &Engine,
         component: &Component,
         grants: &Arc<Grants>,
         services: &Arc<Services>,
     ) -> anyhow::Result<Self> {
+        let engine: &Engine = component.engine();
         let mut linker = Linker::new(engine);
         host_api::link(&mut linker, kind).map_err(engine::told)?;
         let pre = linker.instantiate_pre(component).map_err(engine::told)?;
-        Ok(Self::new(name.clone(), kind, pre, Arc::clone(grants), Arc::clone(services)))
+        Ok(Self::new(own, kind, pre, grants, services, Arc::default()))
     }
 
     /// The same version under other grants.
     pub(super) fn regrant(&self, grants: &Arc<Grants>) -> Self {
-        let Inner { name, kind, pre, services, .. } = &*self.0;
-        Self::new(name.clone(), *kind, pre.clone(), Arc::clone(grants), Arc::clone(services))
+        let Inner { own, kind, pre, services, stats, .. } = &*self.0;
+        let version = Self::new(own, *kind, pre.clone(), grants, services, Arc::clone(stats));
+        version.serve(!self.0.resting.load(Ordering::Relaxed));
+        version
     }
 
-    fn new(name: PluginName, kind: Kind, pre: InstancePre<Ctx>, grants: Arc<Grants>, services: Arc<Services>) -> Self {
-        let share = share(kind);
+    fn new(
+        own: &Own,
+        kind: Kind,
+        pre: InstancePre<Ctx>,
+        grants: &Arc<Grants>,
+        services: &Arc<Services>,
+        stats: Arc<VersionStats>,
+    ) -> Self {
         Self(Arc::new(Inner {
-            name,
+            own: own.clone(),
             kind,
             pre,
             limits: grants.limits(services.defaults),
-            grants,
-            services,
+            grants: Arc::clone(grants),
+            services: Arc::clone(services),
+            stats,
             idle: Mutex::default(),
-            share,
-            permits: Arc::new(Semaphore::new(share)),
-            waiting: AtomicUsize::new(0),
+            resting: AtomicBool::new(false),
         }))
     }
 
     pub(super) fn name(&self) -> &PluginName {
-        &self.0.name
+        &self.0.own.name
     }
 
     pub(super) fn kind(&self) -> Kind {
         self.0.kind
     }
 
+    pub(super) fn stats(&self) -> &Arc<VersionStats> {
+        &self.0.stats
+    }
+
+    /// Whether it serves: one that does not keeps no instances.
+    pub(super) fn serve(&self, serves: bool) {
+        self.0.resting.store(!serves, Ordering::Relaxed);
+        if !serves {
+            let kept = std::mem::take(&mut *self.0.idle());
+            drop(kept);
+        }
+    }
+
+    /// Drops instances that no call has needed for a while.
+    pub(super) fn trim(&self) {
+        self.0.idle().retain(|idle| idle.since.elapsed() < KEPT);
+    }
+
     /// Runs a call that only computes, on a thread for such calls.
     pub(super) async fn pure<R: Send + 'static>(
         &self,
+        function: Function,
         call: impl FnOnce(&mut Live) -> wasmtime::Result<R> + Send + 'static,
     ) -> Result<R, CallError> {
-        let permit = self.permit().await?;
-        let inner = Arc::clone(&self.0);
-        let answer = self.0.services.workers.run(move || {
-            let answer = inner.call_now(call);
-            drop(permit);
+        let (asked, patience) = (Instant::now(), self.0.patience());
+        let turn = self.0.own.share.turn(self.0.kind, &patience).await?;
+        let (begin, begun) = oneshot::channel();
+        let (inner, span) = (Arc::clone(&self.0), tracing::Span::current());
+        let mut running = pin!(self.0.services.workers.run(move || {
+            // Whoever listens for it may be gone.
+            let _ = begin.send(());
+            inner.stats.waited(function, asked.elapsed());
+            let answer = span.in_scope(|| inner.call_now(function, call));
+            drop(turn);
             answer
-        });
-        Ok(answer.await??)
-    }
-
-    /// Runs a call that may wait. Each has an instance of its own, so that nothing leaks from one to the next.
-    pub(super) async fn io<R: Send + 'static>(&self, call: IoCall<R>) -> Result<R, CallError> {
-        let _permit = self.permit().await?;
-        let run = self.0.call_waiting(call);
-        match tokio::time::timeout(self.0.limits.deadline + GRACE, run).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(CallError::Timeout),
+        }));
+        tokio::select! {
+            biased;
+            answer = &mut running => return Ok(answer??),
+            _ = begun => {}
+            () = patience.wait() => return Err(CallError::Busy),
+        }
+        // The guest is interrupted at its deadline; this is for a host function that does not come back.
+        let late = self.0.services.pulse.after(self.0.limits.deadline + GRACE);
+        tokio::select! {
+            biased;
+            answer = &mut running => Ok(answer??),
+            () = late.wait() => Err(CallError::Timeout),
         }
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        let permits = Arc::clone(&self.0.permits);
-        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = Place::take(&self.0.waiting).ok_or(CallError::Busy)?;
-        match tokio::time::timeout(self.0.limits.deadline, permits.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(CallError::Busy),
-        }
-    }
-}
-
-/// Instances of one plugin that can run at once. It is less than there are threads and slots, so that none takes them all.
-fn share(kind: Kind) -> usize {
-    match kind {
-        Kind::Notifier => 32,
-        Kind::DiscoveryStrategy => 8,
-        _ => std::thread::available_parallelism().map_or(2, usize::from).max(2),
-    }
-}
-
-/// A place among those who wait.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(waiting);
-        // The place is given back by `drop` when there was none left.
-        (waiting.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// Runs a call that may wait. Each has an instance of its own, so that nothing leaks from one to the next; it is dropped when
+    /// whoever asked goes away.
+    pub(super) async fn io<R: Send + 'static>(&self, function: Function, call: IoCall<R>) -> Result<R, CallError> {
+        let asked = Instant::now();
+        let _turn = self.0.own.share.turn(self.0.kind, &self.0.patience()).await?;
+        self.0.stats.waited(function, asked.elapsed());
+        let (began, late) = (Instant::now(), self.0.services.pulse.after(self.0.limits.deadline + GRACE));
+        let inner = Arc::clone(&self.0);
+        let work = async move { inner.call_waiting(call).await }.in_current_span();
+        let answer = tokio::select! {
+            biased;
+            answer = self.0.services.reactor.run(&self.0.own.share.computing, work) => {
+                answer.and_then(|answer| answer).map_err(CallError::from)
+            }
+            () = late.wait() => Err(CallError::Timeout),
+        };
+        self.0.stats.ran(function, began.elapsed());
+        answer
     }
 }
 
 impl Inner {
-    fn call_now<R>(&self, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut live = match idle {
-            Some(live) => live,
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a call waits for its turn and a thread.
+    fn patience(&self) -> Until {
+        self.services.pulse.after(self.limits.deadline)
+    }
+
+    fn call_now<R>(&self, function: Function, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
+        let (began, worked) = (Instant::now(), call::thread_time());
+        let answer = self.call_here(call);
+        self.stats.ran(function, began.elapsed());
+        match answer {
+            // It did not run for its deadline, it hardly ran: the machine had no time for it.
+            Err(Fault::Timeout) if (call::thread_time() - worked) * 10 < self.limits.deadline => Err(Fault::Busy),
+            answer => answer,
+        }
+    }
+
+    fn call_here<R>(&self, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
+        let kept = self.idle().pop();
+        let mut live = match kept {
+            Some(Idle { mut live, .. }) => {
+                live.store.set_epoch_deadline(ticks(self.limits.deadline));
+                live
+            }
             None => self.instantiate()?,
         };
-        live.store.set_epoch_deadline(ticks(self.limits.deadline));
         live.ready(&self.limits);
-        match call(&mut live) {
+        let answer = call(&mut live);
+        self.stats.reached(live.store.data().limiter.memory_bytes());
+        match answer {
             Ok(answer) => {
                 self.give_back(live);
                 Ok(answer)
@@ -185,6 +249,7 @@ impl Inner {
         }
     }
 
+    /// The deadline of the call begins here: what a guest does when it is instantiated counts.
     fn instantiate(&self) -> Result<Live, Fault> {
         let mut store = self.store();
         store.epoch_deadline_trap();
@@ -198,7 +263,7 @@ impl Inner {
     async fn call_waiting<R>(&self, call: IoCall<R>) -> Result<R, Fault> {
         let mut store = self.store();
         store.epoch_deadline_callback(|store| {
-            Ok(match Instant::now() >= store.data().reach.deadline {
+            Ok(match store.data().reach.deadline.is_past() {
                 true => UpdateDeadline::Interrupt,
                 false => UpdateDeadline::Yield(1),
             })
@@ -210,16 +275,14 @@ impl Inner {
         };
         let (lifecycle, guest) = made.map_err(|error| fault(&error, &store))?;
         let mut live = Live { store, lifecycle, guest, calls: 0 };
-        live.ready(&self.limits);
-        match call(&mut live).await {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(fault(&error, &live.store)),
-        }
+        let answer = call(&mut live).await;
+        self.stats.reached(live.store.data().limiter.memory_bytes());
+        answer.map_err(|error| fault(&error, &live.store))
     }
 
     fn store(&self) -> Store<Ctx> {
-        let Self { name, kind, limits, grants, services, .. } = self;
-        let mut store = Store::new(self.pre.engine(), Ctx::new(name, *kind, *limits, grants, services));
+        let Self { own, kind, limits, grants, services, stats, .. } = self;
+        let mut store = Store::new(self.pre.engine(), Ctx::new(own, *kind, *limits, grants, services, stats));
         store.limiter(|ctx| &mut ctx.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
@@ -230,15 +293,17 @@ impl Inner {
         Ok((Lifecycle::bind(self.kind.is_pure(), store, instance)?, Guest::bind(self.kind, store, instance)?))
     }
 
-    /// Keeps an instance for the next call unless it has grown old or large.
+    /// Keeps an instance for the next call unless it has grown old or large, or there is no room for it.
     fn give_back(&self, live: Live) {
         let large = live.store.data().limiter.memory_bytes() > self.limits.memory_bytes / 5 * 4;
-        if large || live.calls >= CALLS {
+        let resting = self.resting.load(Ordering::Relaxed);
+        if large || resting || live.calls >= CALLS || self.services.budget.is_tight() {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.share {
-            idle.push(live);
+        let Ok(place) = Arc::clone(&self.services.kept).try_acquire_owned() else { return };
+        let mut idle = self.idle();
+        if idle.len() < self.own.share.kept() {
+            idle.push(Idle { live, since: Instant::now(), _place: place });
         }
     }
 }
@@ -247,7 +312,7 @@ impl Live {
     fn ready(&mut self, limits: &Limits) {
         self.calls += 1;
         self.store.set_hostcall_fuel(limits.hostcall_bytes);
-        self.store.data_mut().renew(limits.deadline);
+        self.store.data_mut().renew(limits);
     }
 }
 

@@ -22,7 +22,8 @@ use tokio::sync::mpsc;
 use super::{
     PluginName, Source,
     keeper::{self, TakeError},
-    load::File,
+    load::{File, LoadError},
+    refusal::Blame,
 };
 use crate::{app::App, feed::Changes, wasm::cache::Digest};
 
@@ -70,6 +71,9 @@ pub(super) async fn scan(app: &App, occasion: Occasion) -> anyhow::Result<()> {
     let mut seen = app.plugins.seen().lock().await;
     let folder = app.settings.plugins_dir();
     let files = list(&folder)?;
+    for name in app.plugins.due_again().iter().filter(|name| files.contains_key(name)) {
+        seen.0.remove(name);
+    }
     let gone: Vec<PluginName> = seen.0.keys().filter(|name| !files.contains_key(name)).cloned().collect();
     let changed =
         files.into_iter().filter(|(name, (_, stamp))| seen.0.get(name).is_none_or(|seen| seen.stamp != *stamp));
@@ -186,7 +190,8 @@ async fn take(
     let wasm = match wasm {
         Ok(wasm) => wasm,
         Err(why) => {
-            app.plugins.refuse(name, &[], &why, Source::Folder);
+            let error = LoadError { name: name.clone(), reason: why, blame: Blame::Host };
+            app.plugins.refuse(Digest::of(&[]), &error, Source::Folder);
             return Ok(keeper::publish(app, name).await?);
         }
     };

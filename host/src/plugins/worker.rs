@@ -1,11 +1,16 @@
 //! What the plugin domain does by itself: loads at the start, watches the folder, follows other replicas, forgets what expired.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
+
+use futures_util::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 
 use super::{
-    Kv, PluginName, PluginSettings, Plugins, Secrets,
+    Kv, PluginName, PluginSettings, Plugins, Secrets, Wish,
     grants::{Grants, GrantsText},
-    keeper, queries,
+    keeper, queries, refusal,
     routes::GRANTS,
     watch::{self, Occasion},
 };
@@ -43,7 +48,8 @@ pub fn open(settings: &Settings, db: &Db, feed: &Feed, clock: &Clock, ids: &Ids)
         secrets: Secrets::default(),
         kv: Kv::Database(db.clone()),
         slots: Slots::default(),
-        threads: own.threads.unwrap_or((cores * 2).max(4)),
+        threads: own.threads.unwrap_or((cores * 2).max(4)).max(2),
+        memory_bytes: usize::try_from(own.total_memory_bytes).unwrap_or(usize::MAX),
         max_bytes: usize::try_from(own.max_component_bytes).unwrap_or(usize::MAX),
         limits: Limits {
             memory_bytes: usize::try_from(own.memory_bytes).unwrap_or(usize::MAX),
@@ -90,27 +96,70 @@ pub fn start(app: &App) {
             Ok(tx.commit().await?)
         }
     });
+    let plugins = app.plugins.clone();
+    app.tasks.every("plugins.trim", Duration::from_secs(30), move || {
+        let plugins = plugins.clone();
+        async move {
+            plugins.slots().iter().for_each(|slot| slot.trim());
+            Ok(())
+        }
+    });
     app.tasks.spawn("plugins.watch", watch::watch(app.clone()));
     app.tasks.spawn("plugins.follow", follow(app.clone()));
 }
 
-/// Loads what other replicas brought, and writes down what happened here by itself.
+/// Loads what other replicas brought, and writes down what happened here by itself; what fails is tried again after a pause that
+/// grows. One plugin's wish waits for no other's.
 async fn follow(app: App) {
-    let asks = app.plugins.0.asks.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(mut asks) = asks else { return };
-    let mut changes = app.plugins.changes();
+    let wished = app.plugins.0.wished.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut wished) = wished else { return };
+    let mut under_way: FuturesUnordered<BoxFuture<'_, (Wish, anyhow::Result<()>)>> = FuturesUnordered::new();
+    let mut failed: BTreeMap<Wish, Failed> = BTreeMap::new();
     loop {
-        let done = tokio::select! {
-            Some(name) = asks.recv() => keeper::follow(&app, &name).await,
-            // Whoever lags misses names; the next change of a plugin tells it all.
-            changed = changes.recv() => match changed {
-                Ok(name) => keeper::note(&app, &name).await,
-                Err(_) => Ok(()),
+        let next = failed.values().map(|failed| failed.again_at).min();
+        tokio::select! {
+            Some(wish) = wished.recv() => under_way.push(Box::pin(fulfil(&app, wish))),
+            Some((wish, done)) = under_way.next(), if !under_way.is_empty() => match done {
+                Ok(()) => drop(failed.remove(&wish)),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), ?wish, "could not follow a change of a plugin, trying again");
+                    let tries = failed.get(&wish).map_or(0, |failed| failed.tries) + 1;
+                    failed.insert(wish, Failed { tries, again_at: app.clock.uptime() + refusal::pause(tries) });
+                }
             },
-        };
-        if let Err(error) = done {
-            tracing::warn!(error = format!("{error:#}"), "could not follow a change of a plugin");
+            () = until(&app, next) => {
+                let now = app.clock.uptime();
+                for (wish, failed) in &mut failed {
+                    if failed.again_at <= now {
+                        failed.again_at = Duration::MAX;
+                        under_way.push(Box::pin(fulfil(&app, wish.clone())));
+                    }
+                }
+            }
         }
+    }
+}
+
+/// A wish that was not fulfilled yet.
+struct Failed {
+    tries: u32,
+    /// By `Clock::uptime`; never while it is being tried.
+    again_at: Duration,
+}
+
+async fn fulfil(app: &App, wish: Wish) -> (Wish, anyhow::Result<()>) {
+    let done = match &wish {
+        Wish::Follow(name) => keeper::follow(app, name).await,
+        Wish::Note(name, turn) => keeper::note(app, name, *turn).await,
+    };
+    (wish, done)
+}
+
+/// Waits until `at` by `Clock::uptime`, or for ever.
+async fn until(app: &App, at: Option<Duration>) {
+    match at.filter(|at| *at < Duration::MAX) {
+        Some(at) => app.clock.sleep(at.saturating_sub(app.clock.uptime())).await,
+        None => std::future::pending().await,
     }
 }
 

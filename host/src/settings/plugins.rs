@@ -14,11 +14,14 @@ pub struct Plugins {
     pub max_component_bytes: u64,
     /// The memory that one instance may have when its grant does not say, in bytes.
     pub memory_bytes: u64,
+    /// The memory that all instances may have together, in bytes.
+    pub total_memory_bytes: u64,
     /// The time that one call may take when its grant does not say, in milliseconds.
     pub deadline_ms: u64,
     /// The time that compiling one component may take, in seconds.
     pub compile_seconds: u64,
-    /// Threads that pure plugins run on; two a core, at least four, when absent.
+    /// Threads that pure plugins run on, at least two; two a core, at least four, when absent. One plugin has half of them at most,
+    /// and more are started while plugins hold theirs.
     pub threads: Option<usize>,
     /// Where compiled components are kept; `DATA/plugin-cache` when absent. Nobody else may write there.
     pub cache: Option<PathBuf>,
@@ -32,6 +35,7 @@ impl Default for Plugins {
             dir: None,
             max_component_bytes: 64 << 20,
             memory_bytes: 64 << 20,
+            total_memory_bytes: 2 << 30,
             deadline_ms: 5000,
             compile_seconds: 120,
             threads: None,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 
 type Seal = Hmac<Sha256>;
@@ -50,7 +51,11 @@ impl fmt::Debug for Digest {
 pub struct Cache {
     folder: PathBuf,
     key: [u8; 32],
+    turns: Semaphore,
 }
+
+/// Components that are compiled at once: each may take all the memory that a compilation may.
+const AT_ONCE: usize = 4;
 
 /// A folder that is removed when this is dropped.
 pub struct Scratch(PathBuf);
@@ -77,7 +82,7 @@ impl Cache {
     pub fn open(folder: &Path, fresh_key: [u8; 32]) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
         let key = read_or_make_key(&folder.join("key"), fresh_key)?;
-        let cache = Self { folder: folder.to_owned(), key };
+        let cache = Self { folder: folder.to_owned(), key, turns: Semaphore::new(AT_ONCE) };
         cache.sweep();
         Ok(cache)
     }
@@ -104,6 +109,12 @@ impl Cache {
         let seal = self.seal(&name, code)?.finalize().into_bytes();
         self.write(&name, code)?;
         self.write(&format!("{name}.seal"), &seal)
+    }
+
+    /// A turn to compile something.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// A folder of one's own beside the compiled components.

@@ -2,13 +2,14 @@
 //! and that must not touch the server. The child is this binary under a hidden subcommand.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -63,25 +64,40 @@ pub enum CompileError {
     Host(#[from] anyhow::Error),
 }
 
+/// A component that can be linked.
+pub struct Compiled {
+    /// The component.
+    pub component: Component,
+    /// How long it took to compile it; `None` when it came from the cache.
+    pub took: Option<Duration>,
+}
+
 /// Gives the component of `wasm` for `engine`: from the cache, or compiled now and kept there.
 pub async fn component(
     compiler: &Compiler,
     cache: &Arc<Cache>,
     engine: &Engine,
     wasm: &Arc<[u8]>,
-) -> Result<Component, CompileError> {
+) -> Result<Compiled, CompileError> {
     let digest = Digest::of(wasm);
     if let Some(component) = from_cache(cache, engine, digest).await? {
-        return Ok(component);
+        return Ok(Compiled { component, took: None });
     }
+    let began = Instant::now();
     let code = compile(compiler, cache, wasm).await?;
+    let took = Some(began.elapsed());
     let (cache, engine) = (Arc::clone(cache), engine.clone());
-    blocking(move || {
-        cache.store(&engine, digest, &code)?;
-        deserialize(&engine, &code)
-    })
-    .await
-    .map_err(CompileError::Host)
+    let component = blocking(move || {
+        if let Err(error) = cache.store(&engine, digest, &code) {
+            // It can serve all the same; the next start compiles it again.
+            tracing::warn!(plugin.digest = %digest, error = format!("{error:#}"), "could not keep a compiled component");
+        }
+        Ok(deserialize(&engine, &code))
+    });
+    // It was compiled just now, by the host's own compiler: what does not load of it asks for more than an instance may have.
+    let component =
+        component.await?.map_err(|error| CompileError::Invalid(format!("it does not fit the host: {error:#}")))?;
+    Ok(Compiled { component, took })
 }
 
 async fn from_cache(cache: &Arc<Cache>, engine: &Engine, digest: Digest) -> Result<Option<Component>, CompileError> {
@@ -130,6 +146,7 @@ async fn compile(compiler: &Compiler, cache: &Cache, wasm: &Arc<[u8]>) -> Result
 }
 
 async fn in_child(exe: &Path, limits: CompileLimits, cache: &Cache, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let _turn = cache.turn().await;
     let scratch = cache.scratch(Digest::of(wasm)).context("could not make a scratch folder")?;
     let (input, output) = (scratch.path().join("in.wasm"), scratch.path().join("out.cwasm"));
     tokio::fs::write(&input, wasm).await.context("could not write the component for compiling")?;
@@ -146,25 +163,38 @@ async fn in_child(exe: &Path, limits: CompileLimits, cache: &Cache, wasm: &[u8])
         .kill_on_drop(true);
     let child = command.spawn().with_context(|| format!("could not start {}", exe.display()))?;
     let Ok(ended) = tokio::time::timeout(limits.wall, child.wait_with_output()).await else {
-        return Err(CompileError::Limit(format!("{} seconds", limits.wall.as_secs())));
+        // Its processor time is less than that: it did not get it.
+        return Err(CompileError::Host(anyhow::anyhow!("it was not done in {} seconds", limits.wall.as_secs())));
     };
     let ended = ended.context("could not wait for the compiling process")?;
     if ended.status.success() {
         return Ok(tokio::fs::read(&output).await.context("could not read what was compiled")?);
     }
-    let said = String::from_utf8_lossy(&ended.stderr).trim().chars().take(2_000).collect::<String>();
-    Err(match ended.status.code() {
+    Err(why(ended.status, &ended.stderr, limits))
+}
+
+/// Whose fault it is that a compilation ended so: the component's, unless it can only be the host's.
+fn why(ended: ExitStatus, said: &[u8], limits: CompileLimits) -> CompileError {
+    let said = String::from_utf8_lossy(said).trim().chars().take(2_000).collect::<String>();
+    let signal = |signal: Signal| ended.signal() == Some(signal.as_raw());
+    match ended.code() {
         Some(REJECTED) => CompileError::Invalid(said),
+        Some(PANICKED) => CompileError::Invalid(format!("the compiler failed on it: {said}")),
         Some(code) => CompileError::Host(anyhow::anyhow!("the compiling process ended with code {code}: {said}")),
-        None => CompileError::Limit(format!(
-            "it may: {} seconds of processor time and {} MiB of memory",
-            limits.cpu.as_secs(),
-            limits.memory_bytes >> 20
-        )),
-    })
+        None if signal(Signal::XCPU) => {
+            CompileError::Limit(format!("it may: {} seconds of processor time", limits.cpu.as_secs()))
+        }
+        // Rust aborts when there is no memory.
+        None if signal(Signal::ABORT) || signal(Signal::SEGV) || signal(Signal::BUS) => {
+            CompileError::Limit(format!("it may: {} MiB of memory", limits.memory_bytes >> 20))
+        }
+        None => CompileError::Host(anyhow::anyhow!("the compiling process was killed: {ended}")),
+    }
 }
 
 const REJECTED: i32 = 3;
+/// What a process of Rust ends with that panicked.
+const PANICKED: i32 = 101;
 
 /// The child's side: `IN OUT CPU_SECONDS MEMORY_BYTES`. Limits itself, compiles, writes the result.
 pub fn compile_child_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -187,9 +217,12 @@ pub fn compile_child_main(arguments: impl IntoIterator<Item = OsString>) -> Exit
 }
 
 fn compile_child(input: &Path, output: &Path, cpu: &str, memory: &str) -> anyhow::Result<Result<(), String>> {
-    limit(Resource::Cpu, cpu.parse().context("CPU_SECONDS is not a number")?)?;
-    limit(Resource::As, memory.parse().context("MEMORY_BYTES is not a number")?)?;
-    limit(Resource::Core, 0)?;
+    let cpu: u64 = cpu.parse().context("CPU_SECONDS is not a number")?;
+    let memory = memory.parse().context("MEMORY_BYTES is not a number")?;
+    // One second more for the hard limit: the soft one ends it by a signal that nobody else sends.
+    limit(Resource::Cpu, cpu, cpu.saturating_add(1))?;
+    limit(Resource::As, memory, memory)?;
+    limit(Resource::Core, 0, 0)?;
     // Being polite is a wish, not a need.
     let _ = rustix::process::nice(5);
     let wasm = std::fs::read(input).context("could not read the component")?;
@@ -200,7 +233,24 @@ fn compile_child(input: &Path, output: &Path, cpu: &str, memory: &str) -> anyhow
     }
 }
 
-fn limit(resource: Resource, most: u64) -> anyhow::Result<()> {
-    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+fn limit(resource: Resource, soft: u64, hard: u64) -> anyhow::Result<()> {
+    let limit = Rlimit { current: Some(soft), maximum: Some(hard) };
     rustix::process::setrlimit(resource, limit).with_context(|| format!("could not set the limit {resource:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_component_did_is_held_against_it() {
+        let limits = CompileLimits::default();
+        let ended = |raw: i32| why(ExitStatus::from_raw(raw), b"told", limits);
+        assert!(matches!(ended(REJECTED << 8), CompileError::Invalid(said) if said == "told"));
+        assert!(matches!(ended(PANICKED << 8), CompileError::Invalid(_)));
+        assert!(matches!(ended(1 << 8), CompileError::Host(_)), "as when the disk is full");
+        assert!(matches!(ended(Signal::XCPU.as_raw()), CompileError::Limit(_)));
+        assert!(matches!(ended(Signal::ABORT.as_raw()), CompileError::Limit(_)));
+        assert!(matches!(ended(Signal::KILL.as_raw()), CompileError::Host(_)), "as when the machine has no memory");
+    }
 }

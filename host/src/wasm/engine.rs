@@ -1,14 +1,12 @@
 //! The engines and their one configuration. The serving engines have no compiler: a component that is slow to compile
 //! must never be able to hold a serving process.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::Sender;
 
 use anyhow::Context as _;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often the epoch advances; deadlines are counted in these.
-pub const TICK: Duration = Duration::from_millis(10);
+use super::pulse::Pulse;
 
 /// Most linear memory that one instance can have, whatever is granted.
 pub const MAX_MEMORY_BYTES: usize = 512 << 20;
@@ -34,17 +32,18 @@ impl Default for Slots {
 pub struct Engines {
     pure: Engine,
     io: Engine,
-    // Dropping it ends the ticker threads.
-    _stop: Vec<Sender<()>>,
+    pulse: Pulse,
+    // Dropping it ends the pulse.
+    _stop: Sender<()>,
 }
 
 impl Engines {
-    /// Makes both engines and starts their epoch tickers.
+    /// Makes both engines and starts their pulse.
     pub fn new(slots: Slots) -> anyhow::Result<Self> {
         let pure = serving_engine(slots.pure)?;
         let io = serving_engine(slots.io)?;
-        let stop = vec![start_ticker(&pure)?, start_ticker(&io)?];
-        Ok(Self { pure, io, _stop: stop })
+        let (pulse, stop) = Pulse::start(&[&pure, &io])?;
+        Ok(Self { pure, io, pulse, _stop: stop })
     }
 
     /// The engine for plugins that only compute.
@@ -55,6 +54,11 @@ impl Engines {
     /// The engine for plugins that do input and output.
     pub fn io(&self) -> &Engine {
         &self.io
+    }
+
+    /// What deadlines are counted by.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 }
 
@@ -123,25 +127,4 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .decommit_batch_size(16)
         .max_unused_warm_slots(slots.min(64));
     pool
-}
-
-fn start_ticker(engine: &Engine) -> anyhow::Result<Sender<()>> {
-    let (stop, stopped) = channel::<()>();
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("wasm-epoch".to_owned())
-        .spawn(move || {
-            while matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout)) {
-                let Some(engine) = engine.upgrade() else { return };
-                engine.increment_epoch();
-            }
-        })
-        .context("could not start the epoch ticker")?;
-    Ok(stop)
-}
-
-/// How many ticks a duration is, at least two: one tick may be about to pass.
-pub fn ticks(duration: Duration) -> u64 {
-    let ticks = duration.as_millis().div_ceil(TICK.as_millis());
-    u64::try_from(ticks).unwrap_or(u64::MAX / 4).clamp(2, u64::MAX / 4)
 }

@@ -2,21 +2,22 @@
 //! part, for error messages. For pure guests time stands still and randomness repeats, so that they cannot tell two calls apart.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand_core::TryRng;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiView, async_trait};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiView, async_trait};
 
 const STDERR_TAIL: usize = 1_000;
-
-const SEED: [u8; 16] = [0x9e, 0x37, 0x79, 0xb9, 0x7f, 0x4a, 0x7c, 0x15, 0x25, 0x45, 0xf4, 0x91, 0x4f, 0x6c, 0xdd, 0x1d];
 
 /// The WASI side of one store.
 pub struct Inert {
@@ -25,6 +26,7 @@ pub struct Inert {
     /// handles of that context
     pub table: ResourceTable,
     stderr: Tail,
+    chance: Repeating,
 }
 
 /// Whether a guest may see that time passes.
@@ -39,18 +41,18 @@ pub enum Senses {
 impl Inert {
     /// A fresh context that grants nothing.
     pub fn new(senses: Senses) -> Self {
-        let stderr = Tail::default();
+        let (stderr, chance) = (Tail::default(), Repeating::default());
         let mut builder = WasiCtxBuilder::new();
         builder.stderr(stderr.clone()).max_random_size(64 << 10);
         if senses == Senses::Numb {
             builder
                 .wall_clock(Still)
                 .monotonic_clock(Still)
-                .secure_random(Deterministic::new(SEED.to_vec()))
-                .insecure_random(Deterministic::new(SEED.to_vec()))
+                .secure_random(chance.clone())
+                .insecure_random(chance.clone())
                 .insecure_random_seed(7);
         }
-        Self { ctx: builder.build(), table: ResourceTable::new(), stderr }
+        Self { ctx: builder.build(), table: ResourceTable::new(), stderr, chance }
     }
 
     /// The end of what the guest printed to standard error since the last `forget`, without control characters.
@@ -59,9 +61,10 @@ impl Inert {
         String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 
-    /// Drops what was printed, between two calls.
+    /// Drops what was printed, and begins seeded randomness anew, between two calls.
     pub fn forget(&self) {
         self.stderr.bytes().clear();
+        self.chance.0.store(0, Ordering::Relaxed);
     }
 }
 
@@ -107,6 +110,34 @@ impl HostMonotonicClock for Still {
 
     fn now(&self) -> u64 {
         0
+    }
+}
+
+/// Randomness that is the same in each call, by SplitMix64 (Steele, Lea and Flood 2014).
+#[derive(Clone, Default)]
+struct Repeating(Arc<AtomicU64>);
+
+impl TryRng for Repeating {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.try_next_u64()? >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Ok(mixed ^ (mixed >> 31))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for some in bytes.chunks_mut(8) {
+            let more = self.try_next_u64()?.to_le_bytes();
+            some.copy_from_slice(&more[..some.len()]);
+        }
+        Ok(())
     }
 }
 

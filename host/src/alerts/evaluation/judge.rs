@@ -1,6 +1,11 @@
-//! What an evaluator says of the series of a rule, a thousand a call.
+//! What an evaluator says of the series of a rule, a thousand a call. A batch that crashes it is halved until the series at fault are
+//! found: all others are judged.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::Recollection;
 use crate::{
@@ -23,6 +28,8 @@ use crate::{
 const A_CALL: usize = 1000;
 const A_LONG_CALL: usize = 100;
 const LONG: Duration = Duration::from_secs(2 * 3600);
+/// How many more calls are made to find the series of a batch that crash their evaluator.
+const SEARCHES: usize = 32;
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +74,24 @@ pub(super) struct Judged {
     pub judgements: Vec<Judgement>,
     /// What the evaluator wants to remember.
     pub next: Vec<Remembered>,
+    /// Series that crash the evaluator: nothing is said of them, and what is known of them stays as it is.
+    pub unjudged: Vec<Arc<Series>>,
+    /// How the evaluator failed on them.
+    pub crash: Option<CallError>,
+}
+
+impl Judged {
+    /// What is to be told of series that could not be judged.
+    pub fn told(&self) -> Option<String> {
+        let (first, crash) = (self.unjudged.first()?, self.crash.as_ref()?);
+        let others = match self.unjudged.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let tags: Vec<String> = first.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let tags = if tags.is_empty() { String::new() } else { format!(" ({})", tags.join(", ")) };
+        Some(format!("could not judge {} of {}{tags}{others}: {crash}", first.metric_name, first.service_id))
+    }
 }
 
 /// One call's worth.
@@ -113,15 +138,13 @@ pub(super) async fn judge(
     let call = Call { app, rule: &rule.spec, plugin, needs, config, now };
     let lookback = Duration::from_millis(needs.lookback_ms);
     for part in series.chunks(if lookback > LONG { A_LONG_CALL } else { A_CALL }) {
-        let batch = Arc::new(call.batch(part, lookback).await?);
-        let previous = remembered.map(|remembered| previous(part, remembered));
-        let Evaluated { verdicts, by } = call.evaluate(batch, previous).await.map_err(failed)?;
-        if let Some(next) = &verdicts.next {
-            judged.next.extend(unpack(part, next));
-        }
-        judged.judgements.extend(call.judgements(part, verdicts, by.into()));
+        call.judge(part, lookback, remembered, &mut judged).await?;
     }
-    Ok(judged)
+    match judged.crash.take() {
+        // It crashes on everything: that says nothing of any series.
+        Some(error) if judged.judgements.is_empty() => Err(failed(error)),
+        crash => Ok(Judged { crash, ..judged }),
+    }
 }
 
 async fn states(app: &App, rule: &RuleId) -> db::Result<HashMap<SeriesId, Remembered>> {
@@ -130,6 +153,44 @@ async fn states(app: &App, rule: &RuleId) -> db::Result<HashMap<SeriesId, Rememb
 }
 
 impl Call<'_> {
+    /// Judges these series; where they crash the evaluator, those that do not.
+    async fn judge(
+        &self,
+        series: &[Arc<Series>],
+        lookback: Duration,
+        remembered: Option<&HashMap<SeriesId, Remembered>>,
+        judged: &mut Judged,
+    ) -> Result<(), JudgeError> {
+        // Halves stand behind all that are as large, so that faults and answers alternate: what crashes on a few series is not taken
+        // for what crashes on all.
+        let mut parts = VecDeque::from([series]);
+        let mut searches = SEARCHES;
+        while let Some(part) = parts.pop_front() {
+            let batch = Arc::new(self.batch(part, lookback).await?);
+            let previous = remembered.map(|remembered| previous(part, remembered));
+            match self.evaluate(batch, previous).await {
+                Ok(Evaluated { verdicts, by }) => {
+                    if let Some(next) = &verdicts.next {
+                        judged.next.extend(unpack(part, next));
+                    }
+                    judged.judgements.extend(self.judgements(part, verdicts, by.into()));
+                }
+                Err(error @ CallError::Trap(_)) if part.len() > 1 && searches >= 2 => {
+                    judged.crash.get_or_insert(error);
+                    searches -= 2;
+                    let (front, back) = part.split_at(part.len() / 2);
+                    parts.extend([front, back]);
+                }
+                Err(error @ CallError::Trap(_)) => {
+                    judged.crash.get_or_insert(error);
+                    judged.unjudged.extend_from_slice(part);
+                }
+                Err(error) => return Err(JudgeError::Plugin { plugin: self.plugin.to_string(), error }),
+            }
+        }
+        Ok(())
+    }
+
     /// The points of these series; a latest point that is older than the rule's patience is none.
     async fn batch(&self, series: &[Arc<Series>], lookback: Duration) -> anyhow::Result<SeriesBatch> {
         let metrics = &self.app.metrics;

@@ -45,7 +45,8 @@ impl Fault {
 
 /// What became of an evaluation that met no fault.
 pub(super) enum Evaluated {
-    /// It is written down. With what is to be told of it all the same: a message that could not be filled in.
+    /// It is written down. With what is to be told of it all the same: series that crash the evaluator, a message that could not be
+    /// filled in.
     Done(Option<String>),
     /// The rule or an alert changed meanwhile: nothing was written.
     Overtaken,
@@ -59,6 +60,7 @@ pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Resul
     let steps = steps::Steps { app, rule, now };
     let mut missing = own.missing.clone();
     let outcome = steps.take(&judged, &open, &mut missing);
+    let told = judged.told().or(outcome.message_fault);
     let changed = changed_states(own, judged.next);
     if !outcome.record.is_empty() || !changed.is_empty() {
         match db::retried(|| commit(app, rule, &outcome.record, &changed, now)).await {
@@ -74,7 +76,7 @@ pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Resul
         states.extend(changed.into_iter().map(|state| (state.series, state)));
     }
     own.missing = missing;
-    Ok(Evaluated::Done(outcome.message_fault))
+    Ok(Evaluated::Done(told))
 }
 
 /// What of the next states is not what is remembered already.

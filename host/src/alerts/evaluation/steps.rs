@@ -49,6 +49,7 @@ impl Steps<'_> {
             seen += usize::from(alert.is_some());
             self.take_one(judgement, alert, &mut outcome);
         }
+        seen += judged.unjudged.iter().filter(|series| open.contains_key(&series.series_id)).count();
         match seen == open.len() {
             true => missing.clear(),
             false => self.end_missing(judged, open, missing, &mut outcome),
@@ -113,8 +114,8 @@ impl Steps<'_> {
         missing: &mut HashMap<SeriesId, Timestamp>,
         outcome: &mut Outcome,
     ) {
-        let there: std::collections::HashSet<SeriesId> =
-            judged.judgements.iter().map(|judgement| judgement.series.series_id).collect();
+        let there = judged.judgements.iter().map(|judgement| &judgement.series).chain(&judged.unjudged);
+        let there: std::collections::HashSet<SeriesId> = there.map(|series| series.series_id).collect();
         missing.retain(|series, _| open.contains_key(series) && !there.contains(series));
         for (series, alert) in open.iter().filter(|(series, _)| !there.contains(series)) {
             let since = *missing.entry(*series).or_insert(self.now);

@@ -51,7 +51,7 @@ pub struct TestResult {
     pub series: usize,
     /// How many of them breach it.
     pub breaches: usize,
-    /// What is wrong, if the evaluator failed.
+    /// What is wrong, if the evaluator failed, on all series or on some.
     pub error: Option<String>,
     /// The series, breaches first; 1000 at most.
     pub items: Vec<TestedSeries>,
@@ -69,13 +69,14 @@ pub async fn test(app: &App, rule: &Rule) -> anyhow::Result<TestResult> {
             return Ok(TestResult { evaluated_at: now, plugin: None, series, breaches: 0, error, items: Vec::new() });
         }
     };
+    let error = judged.told();
     let plugin = judged.judgements.first().map(|judgement| (*judgement.by).clone());
-    let series = judged.judgements.len();
+    let series = judged.judgements.len() + judged.unjudged.len();
     let mut items: Vec<TestedSeries> = judged.judgements.into_iter().map(tested).collect();
     let breaches = items.iter().filter(|item| item.severity.is_some()).count();
     items.sort_by_key(|item| item.severity.is_none());
     items.truncate(SHOWN);
-    Ok(TestResult { evaluated_at: now, plugin, series, breaches, error: None, items })
+    Ok(TestResult { evaluated_at: now, plugin, series, breaches, error, items })
 }
 
 fn tested(judgement: Judgement) -> TestedSeries {

@@ -1,25 +1,74 @@
 //! Which addresses a plugin may reach. Names are resolved here, and what was checked is what is connected to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::plugins::grants::Grants;
 
+use super::Reach;
+
+/// Names that are looked up at once for all plugins: each takes a thread until the resolver answers, wanted or not.
+const LOOKUPS: usize = 32;
+/// Connections that are tried at once for all plugins.
+const SOCKETS: usize = 2_048;
+
+/// What all plugins share of the network.
+pub(in crate::plugins) struct Pools {
+    lookups: Arc<Semaphore>,
+    pub(super) sockets: Arc<Semaphore>,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { lookups: Arc::new(Semaphore::new(LOOKUPS)), sockets: Arc::new(Semaphore::new(SOCKETS)) }
+    }
+}
+
+/// Why a name has no addresses.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum ResolveError {
+    /// It was not looked up.
+    #[error("this host looks up too many names now")]
+    Busy,
+    /// It was.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Resolves `host`; an address resolves to itself.
-pub(super) async fn resolve(host: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(
+    reach: &Reach,
+    host: &str,
+    port: u16,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, ResolveError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let found = tokio::time::timeout(within, tokio::net::lookup_host((host, port))).await;
-    let found: Vec<SocketAddr> = match found {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(format!("could not resolve {host}: {error}")),
-        Err(_) => return Err(format!("could not resolve {host} in time")),
+    let places = async {
+        let own = Arc::clone(&reach.share.lookups).acquire_owned().await;
+        (own, Arc::clone(&reach.services.pools.lookups).acquire_owned().await)
     };
-    if found.is_empty() {
-        return Err(format!("{host} has no address"));
+    let Ok((Ok(own), Ok(shared))) = tokio::time::timeout(within, places).await else {
+        return Err(ResolveError::Busy);
+    };
+    let name = (host.to_owned(), port);
+    let lookup = tokio::task::spawn_blocking(move || {
+        // The places are held until the resolver is done, though nobody may wait for it any more.
+        let _places = (own, shared);
+        name.to_socket_addrs().map(Vec::from_iter)
+    });
+    let failed = |what: String| Err(ResolveError::Failed(what));
+    match tokio::time::timeout(within, lookup).await {
+        Ok(Ok(Ok(found))) if found.is_empty() => failed(format!("{host} has no address")),
+        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Err(error))) => failed(format!("could not resolve {host}: {error}")),
+        Ok(Err(_)) => failed(format!("could not resolve {host}: the lookup did not end")),
+        Err(_) => failed(format!("could not resolve {host} in time")),
     }
-    Ok(found)
 }
 
 /// Whether an HTTP request to this address is allowed: public addresses are, others when a range covers them or the very
@@ -46,16 +95,20 @@ fn inner(ip: IpAddr) -> Option<&'static str> {
         IpAddr::V4(ip) => inner_v4(ip),
         IpAddr::V6(ip) => {
             let first = ip.segments()[0];
-            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056).
+            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo's client (RFC 4380), and
+            // the old compatible ones (RFC 4291).
             let carried = match ip.segments() {
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
                 [0x2002, high, low, ..] => Some(carried(high, low)),
+                [0x2001, 0, .., high, low] => Some(carried(!high, !low)),
                 _ => None,
             };
             match carried {
                 _ if ip.is_loopback() => Some("a loopback address"),
                 _ if ip.is_unspecified() || ip.is_multicast() => Some("not the address of a host"),
                 _ if first & 0xfe00 == 0xfc00 => Some("a private address"),
+                // NAT64 of a network's own (RFC 8215).
+                _ if ip.segments()[..3] == [0x64, 0xff9b, 1] => Some("a private address"),
                 _ if first & 0xffc0 == 0xfe80 => Some("a link-local address"),
                 _ if first & 0xffc0 == 0xfec0 => Some("a site-local address"),
                 Some(v4) => inner_v4(v4),
@@ -73,7 +126,8 @@ fn inner_v4(ip: Ipv4Addr) -> Option<&'static str> {
     let [a, b, ..] = ip.octets();
     match (a, b) {
         _ if ip.is_loopback() => Some("a loopback address"),
-        _ if ip == Ipv4Addr::new(169, 254, 169, 254) => Some("a metadata address"),
+        // That of most providers, and that of one whose is outside every inner range.
+        _ if matches!(ip.octets(), [169, 254, 169, 254] | [168, 63, 129, 16]) => Some("a metadata address"),
         _ if ip.is_link_local() => Some("a link-local address"),
         _ if ip.is_private() => Some("a private address"),
         (100, 64..=127) => Some("a shared address of a provider"),
@@ -104,6 +158,10 @@ mod tests {
             "[fe80::1]:80",
             "[64:ff9b::7f00:1]:80",
             "[2002:7f00:1::]:80",
+            "[2001:0:1:2:3:4:80ff:fffe]:80",
+            "[64:ff9b:1::a00:1]:80",
+            "[::127.0.0.1]:80",
+            "168.63.129.16:80",
         ] {
             assert!(check(inner.parse().unwrap(), &Grants::default(), None).is_err(), "{inner}");
         }

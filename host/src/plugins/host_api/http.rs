@@ -12,8 +12,9 @@ use reqwest::{Client, Method, StatusCode, Url};
 use sha2::Sha256;
 
 use crate::plugins::bindings::looma::host::http::{Host, HttpError, Request, Response};
+use crate::plugins::grants::{NoPlace, Place};
 
-use super::{Ctx, Reach, address};
+use super::{Ctx, Interface, Reach, address, mask::masked};
 
 const HOPS: usize = 5;
 const HEADERS: usize = 64;
@@ -41,13 +42,18 @@ type ClientKey = (String, Vec<SocketAddr>);
 
 /// Clients that connect to addresses that were checked, one a host and its addresses.
 #[derive(Default)]
-pub(in crate::plugins) struct HttpClients(Mutex<HashMap<ClientKey, Client>>);
+pub(in crate::plugins) struct HttpClients {
+    clients: Mutex<HashMap<ClientKey, Client>>,
+    /// What names lead to, answer by answer; when there is none left, the system says.
+    #[cfg(test)]
+    pub(in crate::plugins) answers: Mutex<std::collections::VecDeque<Vec<SocketAddr>>>,
+}
 
 impl HttpClients {
     fn client(&self, host: &str, mut addresses: Vec<SocketAddr>) -> Result<Client, HttpError> {
         addresses.sort_unstable();
         let key = (host.to_owned(), addresses);
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
@@ -73,7 +79,9 @@ impl HttpClients {
 
 impl Host for Ctx {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
+        self.asked(Interface::Http)?;
         if !self.take_request() {
+            self.reach.denied(Interface::Http);
             return Ok(Err(HttpError::Denied("this call made too many requests".to_owned())));
         }
         let asked = Duration::from_millis(u64::from(request.timeout_ms));
@@ -81,10 +89,14 @@ impl Host for Ctx {
         // The call's own deadline comes a little later, so that the plugin can still say what happened.
         let within = within.min(self.reach.remaining().mul_f32(0.95));
         let sent = tokio::time::timeout(within, follow(self.reach.clone(), request)).await;
+        if let Ok(Err(HttpError::Denied(_))) = &sent {
+            self.reach.denied(Interface::Http);
+        }
         Ok(sent.unwrap_or(Err(HttpError::Timeout)))
     }
 
     async fn sign(&mut self, secret: String, message: Vec<u8>) -> wasmtime::Result<Result<Vec<u8>, HttpError>> {
+        self.asked(Interface::Http)?;
         let signed = self.reach.secret(&secret).and_then(|secret| {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
                 .map_err(|_| HttpError::Denied("the secret cannot be used to sign".to_owned()))?;
@@ -111,6 +123,8 @@ struct Hop {
     headers: HeaderMap,
     /// put in by the host, for the first origin alone
     secret_headers: HeaderMap,
+    /// the secrets in them
+    secrets: Vec<Arc<str>>,
     body: Vec<u8>,
 }
 
@@ -119,7 +133,7 @@ async fn follow(reach: Reach, request: Request) -> Result<Response, HttpError> {
     for _ in 0..=HOPS {
         let response = send_once(&reach, &hop).await?;
         let Some(next) = next_url(&hop.url, &response) else {
-            return read(response).await;
+            return read(response).await.map(|response| masked(response, &hop.secrets));
         };
         let see_other = response.status() == StatusCode::SEE_OTHER && hop.method != Method::HEAD;
         let moved = matches!(response.status(), StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND);
@@ -157,14 +171,16 @@ fn first_hop(reach: &Reach, request: Request) -> Result<Hop, HttpError> {
         let (name, value) = header(name, value)?;
         plain.append(name, value);
     }
-    let mut secret = HeaderMap::new();
+    let (mut secret, mut secrets) = (HeaderMap::new(), Vec::new());
     for wanted in &secret_headers {
-        let value = format!("{}{}", wanted.prefix, reach.secret(&wanted.secret)?);
+        let own = reach.secret(&wanted.secret)?;
+        let value = format!("{}{own}", wanted.prefix);
+        secrets.push(own);
         let (name, mut value) = header(&wanted.header, &value)?;
         value.set_sensitive(true);
         secret.append(name, value);
     }
-    Ok(Hop { method, url, headers: plain, secret_headers: secret, body })
+    Ok(Hop { method, url, headers: plain, secret_headers: secret, secrets, body })
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpError> {
@@ -181,7 +197,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HttpErro
 
 async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpError> {
     let (host, port, named) = check_grant(reach, hop)?;
-    let addresses = address::resolve(&host, port, reach.remaining()).await.map_err(HttpError::Dns)?;
+    let addresses = resolve(reach, &host, port).await?;
     for address in &addresses {
         address::check(*address, &reach.grants, named).map_err(|why| HttpError::Denied(format!("{host}: {why}")))?;
     }
@@ -194,27 +210,26 @@ async fn send_once(reach: &Reach, hop: &Hop) -> Result<reqwest::Response, HttpEr
     request.send().await.map_err(|error| failure(&error))
 }
 
+async fn resolve(reach: &Reach, host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpError> {
+    #[cfg(test)]
+    if let Some(answer) = reach.services.http.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+        return Ok(answer);
+    }
+    let addresses = address::resolve(reach, host, port, reach.remaining()).await;
+    addresses.map_err(|error| HttpError::Dns(error.to_string()))
+}
+
 fn check_grant(reach: &Reach, hop: &Hop) -> Result<(String, u16, Option<IpAddr>), HttpError> {
-    let url = &hop.url;
-    let denied = |why: &str| HttpError::Denied(why.to_owned());
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(denied("the scheme is http or https"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(denied("a URL must not carry a user or password; use a secret"));
-    }
-    let host =
-        url.host_str().ok_or_else(|| denied("the URL has no host"))?.trim_matches(['[', ']']).to_ascii_lowercase();
-    let port = url.port_or_known_default().ok_or_else(|| denied("the URL has no port"))?;
-    let method = hop.method.as_str();
-    let grant = reach.grants.http.iter().find(|grant| grant.allows(method, url.scheme(), &host, port));
-    match grant {
-        Some(grant) => Ok((host, port, grant.address())),
-        None => Err(HttpError::Denied(format!(
+    let (method, url) = (hop.method.as_str(), &hop.url);
+    let origin = || url.origin().ascii_serialization();
+    match reach.grants.place(method, url) {
+        Ok(Place { host, port, grant }) => Ok((host, port, grant.address())),
+        Err(NoPlace::Unfit(why)) => Err(HttpError::Denied(why.to_owned())),
+        Err(NoPlace::NotGranted) => Err(HttpError::Denied(format!(
             "plugin {} is not granted {method} {}; grant http \"{}\" to allow it",
             reach.plugin,
-            url.origin().ascii_serialization(),
-            url.origin().ascii_serialization()
+            origin(),
+            origin()
         ))),
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::Ctx;
-use crate::plugins::{
-    bindings::looma::host::kv::{Host, KvError},
-    kv::Entry,
+use super::{Ctx, Interface, Reach};
+use crate::{
+    db,
+    plugins::{
+        bindings::looma::host::kv::{Host, KvError},
+        kv::Entry,
+    },
 };
 
 const KEY_BYTES: usize = 512;
@@ -19,6 +22,14 @@ impl Ctx {
         if key.contains('\0') {
             return Err(KvError::Unavailable("a key has no NUL in it".to_owned()));
         }
+        if let Err(denied) = self.check_quota() {
+            self.reach.denied(Interface::Kv);
+            return Err(denied);
+        }
+        Ok(())
+    }
+
+    fn check_quota(&mut self) -> Result<(), KvError> {
         if self.reach.grants.kv_bytes == 0 {
             return Err(KvError::Quota(format!("plugin {} is granted no key-value store", self.reach.plugin)));
         }
@@ -27,11 +38,24 @@ impl Ctx {
         }
         Ok(())
     }
+}
 
-    /// A fault of the database is logged here and told to the plugin without its cause.
-    fn stored<T>(&self, done: crate::db::Result<T>) -> Result<T, KvError> {
+impl Reach {
+    /// Waits for the store, not to the end of the call: the plugin can still say what happened. A fault of the database is logged here
+    /// and told to the plugin without its cause. It is asked on the server's own threads, for a connection belongs to the threads that
+    /// opened it.
+    async fn stored<T: Send + 'static>(
+        &self,
+        doing: impl Future<Output = db::Result<T>> + Send + 'static,
+    ) -> Result<T, KvError> {
+        let within = self.remaining().mul_f32(0.95);
+        let done = match tokio::time::timeout(within, self.services.home.spawn(doing)).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => return Err(KvError::Unavailable("the store is not available".to_owned())),
+            Err(_) => return Err(KvError::Unavailable("the store did not answer in time".to_owned())),
+        };
         done.map_err(|error| {
-            tracing::warn!(plugin.name = %self.reach.plugin, %error, "the key-value store of plugin {} failed", self.reach.plugin);
+            tracing::warn!(plugin.name = %self.plugin, %error, "the key-value store of plugin {} failed", self.plugin);
             KvError::Unavailable("the store is not available".to_owned())
         })
     }
@@ -39,16 +63,18 @@ impl Ctx {
 
 impl Host for Ctx {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, KvError>> {
+        self.asked(Interface::Kv)?;
         if let Err(refused) = self.check_key(&key) {
             return Ok(Err(refused));
         }
         let reach = self.reach.clone();
         let now = reach.services.clock.now();
-        let found = reach.services.kv.find(&reach.plugin, &key, now).await;
-        Ok(self.stored(found))
+        let own = reach.clone();
+        Ok(reach.stored(async move { own.services.kv.find(&own.plugin, &key, now).await }).await)
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), KvError>> {
+        self.asked(Interface::Kv)?;
         if let Err(refused) = self.check_key(&key) {
             return Ok(Err(refused));
         }
@@ -59,20 +85,25 @@ impl Host for Ctx {
         let now = reach.services.clock.now();
         let entry = Entry { value, expires_at: ttl_ms.map(|ttl| now.plus(Duration::from_millis(ttl))) };
         let quota = reach.grants.kv_bytes;
-        let fits = reach.services.kv.set(&reach.plugin, &key, entry, quota, now).await;
-        Ok(match self.stored(fits) {
+        let own = reach.clone();
+        let fits = async move { own.services.kv.set(&own.plugin, &key, entry, quota, now).await };
+        Ok(match reach.stored(fits).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(KvError::Quota(format!("plugin {} is granted {quota} bytes", reach.plugin))),
+            Ok(false) => {
+                reach.denied(Interface::Kv);
+                Err(KvError::Quota(format!("plugin {} is granted {quota} bytes", reach.plugin)))
+            }
             Err(error) => Err(error),
         })
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), KvError>> {
+        self.asked(Interface::Kv)?;
         if let Err(refused) = self.check_key(&key) {
             return Ok(Err(refused));
         }
         let reach = self.reach.clone();
-        let done = reach.services.kv.delete(&reach.plugin, &key).await;
-        Ok(self.stored(done))
+        let own = reach.clone();
+        Ok(reach.stored(async move { own.services.kv.delete(&own.plugin, &key).await }).await)
     }
 }

@@ -2,17 +2,25 @@
 
 use crate::plugins::bindings::looma::host::log::{Host, Level};
 
-use super::Ctx;
+use super::{Ctx, Interface};
+use crate::plugins::share::LogLine;
 
 const MESSAGE: usize = 2_000;
 const FIELDS: usize = 20;
 
 impl Host for Ctx {
     fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        self.asked(Interface::Log)?;
         if self.log_lines == 0 {
+            self.reach.denied(Interface::Log);
             return Ok(());
         }
         self.log_lines -= 1;
+        let minute = self.reach.share.take_log_line(self.reach.services.clock.uptime());
+        if minute == LogLine::Drop {
+            self.reach.denied(Interface::Log);
+            return Ok(());
+        }
         let message = plain(&message, MESSAGE);
         let fields =
             fields.iter().take(FIELDS).map(|(key, value)| format!("{}={:?}", plain(key, 60), plain(value, 500)));
@@ -28,6 +36,12 @@ impl Host for Ctx {
         write(plugin, &fields, &message);
         if self.log_lines == 0 {
             tracing::warn!(plugin.name = plugin, "the plugin logs too much, the rest of this call's lines are dropped");
+        }
+        if minute == LogLine::WriteTheLast {
+            tracing::warn!(
+                plugin.name = plugin,
+                "the plugin logs too much, the rest of this minute's lines are dropped"
+            );
         }
         Ok(())
     }

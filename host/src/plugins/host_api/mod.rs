@@ -7,13 +7,15 @@ mod http;
 mod kv;
 mod log;
 mod mail;
+mod mask;
 mod net;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
@@ -22,17 +24,23 @@ use super::{
     contract::CONTRACT,
     grants::Grants,
     kv::Kv,
+    share::Share,
+    stats::{Alive, Interface, PluginStats, VersionStats},
     types::{Kind, PluginName},
+    version::Own,
 };
 use crate::{
     clock::Clock,
     wasm::{
-        call::Workers,
-        limits::{Limiter, Limits},
+        limits::{Budget, Denied, Limiter, Limits},
+        pulse::{Pulse, Until},
+        reactor::Reactor,
         wasi::{self, Inert, Senses},
+        workers::Workers,
     },
 };
 
+pub(super) use address::Pools;
 pub(super) use http::HttpClients;
 
 /// Lines that one call may log.
@@ -68,11 +76,22 @@ impl Secrets {
 pub(super) struct Services {
     pub(super) clock: Clock,
     pub(super) workers: Workers,
+    /// Where plugins with input and output run.
+    pub(super) reactor: Reactor,
+    /// The server's own threads: connections of its database are theirs.
+    pub(super) home: tokio::runtime::Handle,
+    /// What deadlines are counted by.
+    pub(super) pulse: Pulse,
+    /// The memory of all instances.
+    pub(super) budget: Budget,
+    /// Places for instances that wait for their next call.
+    pub(super) kept: Arc<Semaphore>,
     /// The limits of an instance whose grants do not say.
     pub(super) defaults: Limits,
     pub(super) secrets: Secrets,
     pub(super) kv: Kv,
     pub(super) http: HttpClients,
+    pub(super) pools: Pools,
 }
 
 /// Who asks, what it is granted, and how long it may take.
@@ -81,13 +100,20 @@ pub(super) struct Reach {
     plugin: PluginName,
     grants: Arc<Grants>,
     services: Arc<Services>,
+    share: Arc<Share>,
+    stats: Arc<PluginStats>,
     /// When the call under way must be done.
-    pub(super) deadline: Instant,
+    pub(super) deadline: Until,
 }
 
 impl Reach {
     fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline.remaining()
+    }
+
+    /// Counts something that was denied.
+    fn denied(&self, interface: Interface) {
+        self.stats.denied(interface);
     }
 }
 
@@ -96,37 +122,45 @@ pub(super) struct Ctx {
     pub(super) limiter: Limiter,
     pub(super) reach: Reach,
     wasi: Inert,
+    hostcalls: u32,
     log_lines: u32,
     requests: u32,
+    _alive: Alive,
 }
 
 impl Ctx {
     pub(super) fn new(
-        plugin: &PluginName,
+        own: &Own,
         kind: Kind,
         limits: Limits,
         grants: &Arc<Grants>,
         services: &Arc<Services>,
+        stats: &Arc<VersionStats>,
     ) -> Self {
         let senses = if kind.is_pure() { Senses::Numb } else { Senses::Awake };
         let reach = Reach {
-            plugin: plugin.clone(),
+            plugin: own.name.clone(),
             grants: Arc::clone(grants),
             services: Arc::clone(services),
-            deadline: Instant::now() + limits.deadline,
+            share: Arc::clone(&own.share),
+            stats: Arc::clone(&own.stats),
+            deadline: services.pulse.after(limits.deadline),
         };
         Self {
-            limiter: Limiter::new(limits),
+            limiter: Limiter::new(limits, &services.budget),
             reach,
             wasi: Inert::new(senses),
+            hostcalls: limits.hostcalls,
             log_lines: LOG_LINES,
             requests: REQUESTS,
+            _alive: Alive::begin(stats),
         }
     }
 
     /// Readies it for the next call.
-    pub(super) fn renew(&mut self, deadline: Duration) {
-        self.reach.deadline = Instant::now() + deadline;
+    pub(super) fn renew(&mut self, limits: &Limits) {
+        self.reach.deadline = self.reach.services.pulse.after(limits.deadline);
+        self.hostcalls = limits.hostcalls;
         self.log_lines = LOG_LINES;
         self.requests = REQUESTS;
         self.wasi.forget();
@@ -136,6 +170,17 @@ impl Ctx {
     /// The end of what the guest printed.
     pub(super) fn stderr_tail(&self) -> String {
         self.wasi.stderr_tail()
+    }
+
+    /// Counts something that is asked; a call that asks without end is ended.
+    fn asked(&mut self, interface: Interface) -> wasmtime::Result<()> {
+        self.reach.stats.asked(interface);
+        if self.hostcalls == 0 {
+            self.limiter.deny(Denied::Own("it asked the host too often in one call"));
+            return Err(wasmtime::Error::msg("too many host calls"));
+        }
+        self.hostcalls -= 1;
+        Ok(())
     }
 
     /// Takes one request off the call's share.

@@ -1,5 +1,6 @@
 //! Talent embedders: texts in, vectors of length 1 out.
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{Live, Version};
 
@@ -28,7 +29,7 @@ pub(in crate::plugins) async fn about(version: &Version) -> Result<Model, CallEr
         Guest::Embedder(guest) => guest.looma_talent_embedder().call_about(store),
         _ => mismatch(),
     };
-    let model = version.pure(call).await?;
+    let model = version.pure(Function::About, call).await?;
     if model.dimensions == 0 || model.dimensions > DIMENSIONS {
         return unacceptable(format!("vectors of {} numbers, 1 to {DIMENSIONS} are taken", model.dimensions));
     }
@@ -51,7 +52,7 @@ pub(in crate::plugins) async fn embed(
         Guest::Embedder(guest) => guest.looma_talent_embedder().call_embed(store, &config, subject, &texts),
         _ => mismatch(),
     };
-    let numbers = version.pure(call).await??;
+    let numbers = version.pure(Function::Embed, call).await??;
     check_vectors(&numbers, asked, dimensions as usize)?;
     Ok(numbers)
 }

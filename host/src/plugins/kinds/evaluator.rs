@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{Live, Version};
 
@@ -36,7 +37,7 @@ pub(in crate::plugins) async fn plan(version: &Version, config: &str) -> Result<
         Guest::Evaluator(guest) => guest.looma_alerting_evaluator().call_plan(store, &config),
         _ => mismatch(),
     };
-    let needs = version.pure(call).await??;
+    let needs = version.pure(Function::Plan, call).await??;
     if needs.lookback_ms > LONGEST_LOOKBACK_MS {
         return unacceptable(format!(
             "it wants points of {} ms, at most {LONGEST_LOOKBACK_MS} are kept",
@@ -60,7 +61,7 @@ pub(in crate::plugins) async fn evaluate(
         }
         _ => mismatch(),
     };
-    let verdicts = version.pure(call).await??;
+    let verdicts = version.pure(Function::Evaluate, call).await??;
     check_verdicts(&verdicts, series)?;
     Ok(verdicts)
 }

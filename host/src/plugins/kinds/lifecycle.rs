@@ -4,6 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::plugins::host_api::Ctx;
+use crate::plugins::stats::Function;
 use crate::plugins::types::{CallError, PluginName, Problem};
 use crate::plugins::version::{IoCall, Live, Version};
 
@@ -94,10 +95,10 @@ pub(in crate::plugins) async fn name(version: &Version) -> Result<String, CallEr
 
 async fn told(version: &Version) -> Result<Told, CallError> {
     if version.kind().is_pure() {
-        return version.pure(|Live { store, lifecycle, .. }| lifecycle.describe_now(store)).await;
+        return version.pure(Function::Describe, |Live { store, lifecycle, .. }| lifecycle.describe_now(store)).await;
     }
     let call: IoCall<_> = Box::new(|Live { store, lifecycle, .. }| Box::pin(async { lifecycle.describe(store).await }));
-    version.io(call).await
+    version.io(Function::Describe, call).await
 }
 
 fn checked(told: Told, name: &PluginName) -> Result<Descriptor, CallError> {
@@ -133,7 +134,7 @@ pub(in crate::plugins) async fn check(version: &Version, config: &str) -> Result
                 Lifecycle::Pure(guest) => guest.looma_plugin_lifecycle().call_check(store, &config),
                 Lifecycle::Io(_) => super::mismatch(),
             };
-            version.pure(check).await?
+            version.pure(Function::Check, check).await?
         }
         false => {
             let check: IoCall<_> = Box::new(move |Live { store, lifecycle, .. }| {
@@ -144,7 +145,7 @@ pub(in crate::plugins) async fn check(version: &Version, config: &str) -> Result
                     }
                 })
             });
-            version.io(check).await?
+            version.io(Function::Check, check).await?
         }
     };
     for problem in problems.iter().take(PROBLEMS) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{Live, Version};
 
@@ -40,7 +41,7 @@ pub(in crate::plugins) async fn score(
         Guest::Matcher(guest) => guest.looma_talent_matcher().call_score(store, &config, &need, &candidates),
         _ => mismatch(),
     };
-    let scores = version.pure(call).await??;
+    let scores = version.pure(Function::Score, call).await??;
     if scores.len() != asked {
         return unacceptable(format!("{} scores for {asked} candidates", scores.len()));
     }
@@ -64,7 +65,7 @@ pub(in crate::plugins) async fn explain(
         }
         _ => mismatch(),
     };
-    let explanations = version.pure(call).await??;
+    let explanations = version.pure(Function::Explain, call).await??;
     if explanations.len() != asked {
         return unacceptable(format!("{} explanations for {asked} candidates", explanations.len()));
     }

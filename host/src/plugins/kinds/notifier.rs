@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{IoCall, Version};
 
@@ -40,7 +41,7 @@ pub(in crate::plugins) async fn deliver(
             guest.looma_notify_notifier().call_deliver(&mut live.store, &config, &notification).await
         })
     });
-    let receipt = version.io(call).await??;
+    let receipt = version.io(Function::Deliver, call).await??;
     within("the detail of the receipt", &receipt.detail, 8_000)?;
     within("the remote id of the receipt", receipt.remote_id.as_deref().unwrap_or_default(), 1_000)?;
     Ok(receipt)
@@ -60,7 +61,7 @@ pub(in crate::plugins) async fn preview(
             guest.looma_notify_notifier().call_preview(&mut live.store, &config, &notification).await
         })
     });
-    let preview = version.io(call).await??;
+    let preview = version.io(Function::Preview, call).await??;
     within("the preview", &preview, PREVIEW_BYTES)?;
     Ok(preview)
 }

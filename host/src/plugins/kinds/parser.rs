@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{Live, Version};
 
@@ -29,7 +30,7 @@ pub(in crate::plugins) async fn media_types(version: &Version) -> Result<Vec<Str
         Guest::Parser(guest) => guest.looma_talent_parser().call_media_types(store),
         _ => mismatch(),
     };
-    let types = version.pure(call).await?;
+    let types = version.pure(Function::MediaTypes, call).await?;
     if types.len() > 50 || types.iter().any(|media_type| media_type.len() > 255) {
         return unacceptable("more than 50 media types, or one of more than 255 bytes");
     }
@@ -56,7 +57,7 @@ pub(in crate::plugins) async fn parse(
         }
         _ => mismatch(),
     };
-    let draft = version.pure(call).await??;
+    let draft = version.pure(Function::Parse, call).await??;
     check_draft(&draft)?;
     Ok(draft)
 }

@@ -1,5 +1,6 @@
 //! Discovery strategies: pages of services that are out there.
 
+use crate::plugins::stats::Function;
 use crate::plugins::types::CallError;
 use crate::plugins::version::{IoCall, Version};
 
@@ -42,7 +43,7 @@ pub(in crate::plugins) async fn discover(
             guest.looma_discovery_strategy().call_discover(&mut live.store, &config, cursor.as_deref()).await
         })
     });
-    let page = version.io(call).await??;
+    let page = version.io(Function::Discover, call).await??;
     check_page(&page, asked.as_deref())?;
     Ok(page)
 }

@@ -1,0 +1,4 @@
+//! `looma_tests::fuzz::Target::Verdicts`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| looma_tests::fuzz::Target::Verdicts.check(input));

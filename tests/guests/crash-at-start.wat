@@ -1,0 +1,4 @@
+;; Crashes as soon as it is there.
+(func $crash unreachable)
+(start $crash)
+(func $misdeed (result i32) unreachable)

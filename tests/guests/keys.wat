@@ -1,0 +1,22 @@
+;; Does with its keys what it is told: g KEY, s KEY VALUE or d KEY, with the byte 31 between. The value is the next cursor.
+;; paths: io
+(import "looma:host/kv@0.1.0" "get" (func $get (param i32 i32 i32)))
+(import "looma:host/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))
+(import "looma:host/kv@0.1.0" "delete" (func $delete (param i32 i32 i32)))
+(data (i32.const 2048) "quota too-large unavailable")
+(func $misdeed (result i32) (local $do i32)
+    (local.set $do (i32.load8_u (block (result i32) (call $field (i32.const 0)) (drop))))
+    (if (i32.eq (local.get $do) (i32.const 103))
+        (then (call $get (call $field (i32.const 1)) (i32.const 3072))))
+    (if (i32.eq (local.get $do) (i32.const 115))
+        (then (call $set (call $field (i32.const 1)) (call $field (i32.const 2)) (i32.const 1) (i64.const -1) (i32.const 3072))))
+    (if (i32.eq (local.get $do) (i32.const 100))
+        (then (call $delete (call $field (i32.const 1)) (i32.const 3072))))
+    (if (i32.load8_u (i32.const 3072)) (then (return (call $told))))
+    (if (i32.and (i32.eq (local.get $do) (i32.const 103)) (i32.load8_u (i32.const 3080)))
+        (then (return (call $next (i32.load (i32.const 3084)) (i32.load (i32.const 3088))))))
+    (call $fine))
+;; what the host said, or that it was too large
+(func $told (result i32)
+    (if (i32.eq (i32.load8_u (i32.const 3080)) (i32.const 1)) (then (return (call $say (i32.const 2054) (i32.const 9)))))
+    (call $say (i32.load (i32.const 3088)) (i32.load (i32.const 3092))))

@@ -1,0 +1,3 @@
+;; Points past its memory for the levels.
+;; paths: pure
+(func $misdeed (result i32) (call $verdicts (i32.const 0x7fffff00) (i32.const 1) (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))

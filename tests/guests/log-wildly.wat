@@ -1,0 +1,13 @@
+;; Logs a line of two megabytes, a line that looks like two of the host's own, and one under another plugin's name.
+(import "looma:host/log@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))
+(memory (export "memory") 48)
+(data (i32.const 2048) "forged\22}\n{\22level\22:\22ERROR\22,\22plugin.name\22:\22victim\22} \1b[31m\00")
+(data (i32.const 2304) "plugin.name")
+(data (i32.const 2320) "victim")
+(data (i32.const 2336) "\00\09\00\00\0b\00\00\00\10\09\00\00\06\00\00\00")
+(func $misdeed (result i32)
+    (memory.fill (i32.const 65536) (i32.const 97) (i32.const 2000000))
+    (call $log (i32.const 4) (i32.const 65536) (i32.const 2000000) (i32.const 0) (i32.const 0))
+    (call $log (i32.const 4) (i32.const 2048) (i32.const 58) (i32.const 0) (i32.const 0))
+    (call $log (i32.const 4) (i32.const 2304) (i32.const 11) (i32.const 2336) (i32.const 1))
+    (call $fine))

@@ -1,0 +1,15 @@
+;; Makes a socket and connects it to this machine; says how that failed, by the number of the error and one.
+(import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))
+(import "wasi:sockets/instance-network@0.2.0" "instance-network" (func $network (result i32)))
+(import "wasi:sockets/tcp@0.2.0" "[method]tcp-socket.start-connect" (func $connect (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+(func $misdeed (result i32)
+    (call $socket (i32.const 0) (i32.const 3072))
+    (if (i32.load8_u (i32.const 3072))
+        (then (return (call $number (i64.add (i64.const 1) (i64.load8_u (i32.const 3076)))))))
+    (call $connect
+        (i32.load (i32.const 3076)) (call $network)
+        (i32.const 0) (i32.const 80) (i32.const 127) (i32.const 0) (i32.const 0) (i32.const 1)
+        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 3080))
+    (if (i32.load8_u (i32.const 3080))
+        (then (return (call $number (i64.add (i64.const 1) (i64.load8_u (i32.const 3081)))))))
+    (call $number (i64.const 0)))

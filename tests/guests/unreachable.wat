@@ -1,0 +1,2 @@
+;; Crashes.
+(func $misdeed (result i32) unreachable)

@@ -1,0 +1,3 @@
+;; Wants a bare function.
+;; whole
+(import "run-as-root" (func))

@@ -1,0 +1,3 @@
+;; Wants an interface of the host without saying which version.
+;; whole
+(import "looma:host/log" (instance))

@@ -1,0 +1,3 @@
+;; Wants an interface of somebody else.
+;; whole
+(import "evil:host/everything@1.0.0" (instance))

@@ -1,0 +1,112 @@
+//! Health: what is held against a plugin, what clears it, and what becomes of one that fails again and again.
+
+use std::{sync::Arc, time::Duration};
+
+use looma::plugins::{CallError, EvalContext, Notification, PluginName, SeriesBatch, Status};
+use looma_tests::{
+    TestServer, both_databases, eventually,
+    plugins::{evaluator, guest},
+};
+use serde_json::json;
+
+/// A result that went well, with nothing in it.
+const NOTHING: &str = "(i32.const 1024)";
+
+async fn evaluate(looma: &TestServer, plugin: &str) -> Result<Vec<u8>, CallError> {
+    let context = EvalContext { now_ms: 0, interval_ms: 1_000, config: "{}".to_owned() };
+    let batch =
+        SeriesBatch { ids: vec![1], offsets: vec![0, 1], times: vec![0], values: vec![95.0], labels: Vec::new() };
+    let plugin: PluginName = plugin.parse().unwrap();
+    let done = looma.app().plugins.evaluate(&plugin, context, Arc::new(batch), None).await;
+    done.map(|evaluated| evaluated.verdicts.levels)
+}
+
+async fn bring(looma: &TestServer, component: Vec<u8>) {
+    looma.admin().await.post_bytes("/plugins", "application/wasm", component).await.expect(201);
+}
+
+/// A notifier that shows what it would send, and crashes when it is to send it.
+fn notifier(name: &str) -> Vec<u8> {
+    let functions = r#"
+        (func (export "looma:notify/notifier@0.1.0#deliver") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "looma:notify/notifier@0.1.0#preview") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 1024))"#;
+    guest(name, "export looma:notify/notifier@0.1.0;", "", functions)
+}
+
+both_databases! {
+    /// That one function of a plugin answers does not clear another's faults, and its rest is its own.
+    async fn success_of_one_function_clears_no_faults_of_another(looma: TestServer) {
+        bring(looma, notifier("half")).await;
+        let plugins = &looma.app().plugins;
+        let name: PluginName = "half".parse().unwrap();
+        let notification = || Arc::new(Notification {
+            id: "n".to_owned(), attempt: 1, status: Status::Firing, title: "t".to_owned(), group: Vec::new(), alerts: Vec::new(),
+        });
+        for _ in 0..5 {
+            assert_eq!(plugins.preview(&name, "{}", notification()).await.unwrap(), "");
+            assert!(matches!(plugins.deliver(&name, "{}", notification()).await, Err(CallError::Trap(_))));
+        }
+        let plugin = looma.admin().await.get("/plugins/half").await.expect(200);
+        assert_eq!(plugin["state"], "quarantined", "{plugin}");
+        assert!(plugin["error"].as_str().unwrap().contains("deliver"), "{plugin}");
+        assert!(matches!(plugins.deliver(&name, "{}", notification()).await, Err(CallError::NotServing { .. })));
+        assert_eq!(plugins.preview(&name, "{}", notification()).await.unwrap(), "");
+        let plugin = looma.admin().await.get("/plugins/half").await.expect(200);
+        assert_eq!(plugin["state"], "quarantined", "{plugin}");
+    }
+
+    /// What an operator tries is not held against a plugin, and goes through while it rests.
+    async fn trials_are_not_held_against_a_plugin(looma: TestServer) {
+        bring(looma, evaluator("crashes", NOTHING, "unreachable")).await;
+        let admin = looma.admin().await;
+        let trial = json!({"input": {"series": [{"points": [["2026-01-01T00:00:00Z", 1.0]]}]}});
+        for _ in 0..7 {
+            let told = admin.post("/plugins/crashes/run", &trial).await.expect(422);
+            assert!(told["errors"][0]["message"].as_str().unwrap().contains("crashed"), "{told}");
+        }
+        let plugin = admin.get("/plugins/crashes").await.expect(200);
+        assert_eq!((&plugin["state"], &plugin["failures"]), (&json!("active"), &json!(0)), "{plugin}");
+        for _ in 0..5 {
+            evaluate(looma, "crashes").await.unwrap_err();
+        }
+        assert_eq!(admin.get("/plugins/crashes").await.expect(200)["state"], "quarantined");
+        admin.post("/plugins/crashes/run", &trial).await.expect(422);
+    }
+
+    /// A plugin that rests is tried again after pauses that grow, by one call each.
+    async fn resting_plugin_is_tried_after_growing_pauses(looma: TestServer) {
+        bring(looma, evaluator("crashes", NOTHING, "unreachable")).await;
+        for _ in 0..5 {
+            evaluate(looma, "crashes").await.unwrap_err();
+        }
+        for pause in [30, 60, 120] {
+            looma.advance(Duration::from_secs(pause - 1));
+            assert!(matches!(evaluate(looma, "crashes").await, Err(CallError::NotServing { .. })), "before {pause} s");
+            looma.advance(Duration::from_secs(1));
+            assert!(matches!(evaluate(looma, "crashes").await, Err(CallError::Trap(_))), "after {pause} s");
+            assert!(matches!(evaluate(looma, "crashes").await, Err(CallError::NotServing { .. })), "a second one");
+        }
+    }
+
+    /// Operators are told of a quarantine: in the audit, to watchers, and in the metrics.
+    async fn quarantine_is_told(looma: TestServer) {
+        bring(looma, evaluator("crashes", NOTHING, "unreachable")).await;
+        for _ in 0..5 {
+            evaluate(looma, "crashes").await.unwrap_err();
+        }
+        let admin = looma.admin().await;
+        let entry = eventually("entry in the audit", async || {
+            let page = admin.get("/audit-logs?resource_type=plugins&action=quarantine").await.expect(200);
+            page["items"].get(0).cloned()
+        })
+        .await;
+        assert_eq!((&entry["actor"], &entry["resource_id"]), (&json!("system:plugins"), &json!("crashes")));
+        assert!(entry["after"]["error"].as_str().unwrap().contains("5 times in a row"), "{entry}");
+        let text = String::from_utf8(admin.get("/metrics-text").await.bytes).unwrap();
+        assert!(text.contains("looma_plugin_state{plugin=\"crashes\",state=\"quarantined\"} 1"), "{text}");
+        assert!(text.contains("looma_plugin_quarantines_total{plugin=\"crashes\"} 1"), "{text}");
+        admin.post("/plugins/crashes/enable", &json!({})).await.expect(200);
+        let text = String::from_utf8(admin.get("/metrics-text").await.bytes).unwrap();
+        assert!(text.contains("looma_plugin_state{plugin=\"crashes\",state=\"quarantined\"} 0"), "{text}");
+    }
+}
