@@ -42,7 +42,8 @@ struct Shared {
 
 struct Periodic {
     every: Duration,
-    run: Run,
+    /// What it does; gone once the program has stopped, since it holds everything that holds the tasks.
+    run: Mutex<Option<Run>>,
     /// Held while it runs, so that a run by name and a run by time never overlap.
     turn: AsyncMutex<()>,
     runs: AtomicU64,
@@ -92,7 +93,8 @@ impl Tasks {
         Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let run: Run = Arc::new(move || Box::pin(run()));
-        let (turn, runs, last) = (AsyncMutex::default(), AtomicU64::default(), Mutex::default());
+        let (run, turn) = (Mutex::new(Some(run)), AsyncMutex::default());
+        let (runs, last) = (AtomicU64::default(), Mutex::default());
         let task = Arc::new(Periodic { every, run, turn, runs, last });
         self.0.periodic.lock().unwrap_or_else(PoisonError::into_inner).insert(name, task.clone());
         let tasks = self.clone();
@@ -186,7 +188,9 @@ impl Tasks {
     async fn turn(&self, name: &'static str, task: &Periodic) {
         let _turn = task.turn.lock().await;
         let (at, began) = (self.0.clock.now(), self.0.clock.uptime());
-        let outcome = (task.run)().await;
+        let run = task.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(run) = run else { return };
+        let outcome = run().await;
         let took = self.0.clock.uptime().saturating_sub(began);
         if let Err(error) = &outcome {
             tracing::warn!(task = name, error = format!("{error:#}"), "task {name} failed");
@@ -258,6 +262,9 @@ impl Tasks {
         self.0.tracker.wait().await;
         self.0.drained.cancel();
         self.0.last.wait().await;
+        for task in self.0.periodic.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            *task.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 }
 
@@ -300,5 +307,21 @@ mod tests {
         tasks.stop();
         tasks.finished().await;
         assert_eq!(tasks.list()[0].runs, 1);
+    }
+
+    /// What a task holds goes with the server, though the task holds the tasks.
+    #[tokio::test]
+    async fn nothing_is_held_after_the_end() {
+        let (clock, _manual) = Clock::manual(Timestamp::MIN);
+        let tasks = Tasks::new(clock);
+        let held = Arc::new(());
+        let (own, still) = (held.clone(), tasks.clone());
+        tasks.every("holds", Duration::from_secs(1), move || {
+            let _held = (&own, &still);
+            async { Ok(()) }
+        });
+        tasks.stop();
+        tasks.finished().await;
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -89,7 +89,7 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let feed = Feed::new(db.clone(), clock.clone(), ids.clone(), replica.clone());
     let key_file = settings.auth.signing_key_file.clone();
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
-    let auth = Auth::new(clock.clone(), feed.clone(), files::signing_key(&key_file, || ids.random())?);
+    let auth = Auth::new(clock.clone(), &feed, files::signing_key(&key_file, || ids.random())?);
     let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };

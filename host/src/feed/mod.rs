@@ -16,7 +16,7 @@ mod worker;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak},
 };
 
 use tokio::sync::{OwnedMutexGuard, watch};
@@ -42,6 +42,16 @@ type Apply = Box<dyn Fn(&Change) + Send + Sync>;
 /// The change feed of this replica. Clones share it.
 #[derive(Clone)]
 pub struct Feed(Arc<Shared>);
+
+/// A handle for what the feed itself holds: it does not keep the feed.
+pub struct WeakFeed(Weak<Shared>);
+
+impl WeakFeed {
+    /// The feed, while others hold it.
+    pub fn upgrade(&self) -> Option<Feed> {
+        self.0.upgrade().map(Feed)
+    }
+}
 
 struct Shared {
     db: Db,
@@ -74,6 +84,11 @@ impl Reserved {
 }
 
 impl Feed {
+    /// A handle that does not keep the feed.
+    pub fn downgrade(&self) -> WeakFeed {
+        WeakFeed(Arc::downgrade(&self.0))
+    }
+
     /// A feed that has seen nothing yet: `start` tells it from where memory was loaded.
     pub fn new(db: Db, clock: Clock, ids: Ids, replica: ReplicaId) -> Self {
         Self(Arc::new(Shared {

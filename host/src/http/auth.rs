@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    feed::{self, Actor, Feed},
+    feed::{self, Actor, Feed, WeakFeed},
     ids::{RequestId, ServiceId, SessionId, TokenId, UserId},
     text_enum,
 };
@@ -121,7 +121,8 @@ pub struct Auth(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
-    feed: Feed,
+    /// What the feed applies holds this: held fast, neither would ever go.
+    feed: WeakFeed,
     key: [u8; 32],
     known: RwLock<Known>,
 }
@@ -166,8 +167,8 @@ pub fn fingerprint(secret: &str) -> String {
 
 impl Auth {
     /// Signs with `key`; knows nobody yet.
-    pub fn new(clock: Clock, feed: Feed, key: [u8; 32]) -> Self {
-        Self(Arc::new(Shared { clock, feed, key, known: RwLock::default() }))
+    pub fn new(clock: Clock, feed: &Feed, key: [u8; 32]) -> Self {
+        Self(Arc::new(Shared { clock, feed: feed.downgrade(), key, known: RwLock::default() }))
     }
 
     /// The key, to derive other secrets from.
@@ -189,8 +190,10 @@ impl Auth {
 
     /// Who a token stands for; asks what other replicas have done before it is said to be unknown.
     async fn who(&self, bearer: &str) -> ApiResult<Admitted> {
-        if let Err(Refusal::Unknown(_)) = self.remembered(bearer) {
-            feed::look_again(&self.0.feed).await?;
+        if let Err(Refusal::Unknown(_)) = self.remembered(bearer)
+            && let Some(feed) = self.0.feed.upgrade()
+        {
+            feed::look_again(&feed).await?;
         }
         self.remembered(bearer).map_err(|refusal| match refusal {
             Refusal::ForGood(why) | Refusal::Unknown(why) => ApiError::Unauthorized(why),

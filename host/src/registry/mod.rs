@@ -188,10 +188,11 @@ impl Registry {
             heartbeats: AtomicU64::new(0),
             expired: AtomicU64::new(0),
         });
-        let own = core.clone();
-        feed.on(SERVICES, move |change| own.apply_service(change));
-        let own = core.clone();
-        feed.on(NODES, move |change| own.apply_node(change));
+        // The core holds the feed, so what the feed holds must not keep the core.
+        let own = Arc::downgrade(&core);
+        feed.on(SERVICES, move |change| own.upgrade().iter().for_each(|core| core.apply_service(change)));
+        let own = Arc::downgrade(&core);
+        feed.on(NODES, move |change| own.upgrade().iter().for_each(|core| core.apply_node(change)));
         let (services, services_writer) = queue(&core);
         let (nodes, nodes_writer) = queue(&core);
         let writers = vec![("registry.services", services_writer), ("registry.nodes", nodes_writer)];
