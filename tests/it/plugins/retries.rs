@@ -3,7 +3,7 @@
 use std::{os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use looma_tests::{
-    Store, TestServer, eventually,
+    ADMIN_PASSWORD, Store, TestServer, eventually,
     plugins::{component, looma_binary, renewed},
 };
 
@@ -60,8 +60,9 @@ async fn stored_version_is_loaded_when_the_host_is_well_again() {
     assert_eq!(looma.admin().await.get("/plugins/log").await.expect(200)["state"], "failed");
     symlink(looma_binary(), &compiler).unwrap();
     eventually("plugin that serves", async || {
+        // So much time goes by that no token lasts.
         looma.advance(Duration::from_secs(31));
-        let plugin = looma.admin().await.get("/plugins/log").await.expect(200);
+        let plugin = looma.sign_in("admin", ADMIN_PASSWORD).await.get("/plugins/log").await.expect(200);
         (plugin["state"] == "active").then_some(())
     })
     .await;
@@ -85,7 +86,7 @@ async fn replica_follows_when_it_can() {
     symlink(looma_binary(), &compiler).unwrap();
     let followed = eventually("plugin that serves", async || {
         second.advance(Duration::from_secs(31));
-        let plugin = second.admin().await.get("/plugins/log").await.expect(200);
+        let plugin = second.sign_in("admin", ADMIN_PASSWORD).await.get("/plugins/log").await.expect(200);
         (plugin["state"] == "active").then_some(plugin)
     })
     .await;

@@ -35,6 +35,44 @@ async fn expect_each(host: &Host, cases: &[(&str, &str)]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+const USER: &str = "must not carry a user or password";
+const SCHEME: &str = "the scheme is http or https";
+
+/// What is not the granted address, and what is said to each.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("http://localhost:{port}/", "is not granted GET http://localhost:"),
+    ("http://LOCALHOST:{port}/", "is not granted GET http://localhost:"),
+    ("http://127.0.0.2:{port}/", "is not granted"),
+    ("http://127.0.0.1:1/", "is not granted GET http://127.0.0.1:1"),
+    ("http://127.0.0.1/", "is not granted GET http://127.0.0.1;"),
+    ("https://127.0.0.1:{port}/", "is not granted GET https://"),
+    ("http://[::1]:{port}/", "is not granted"),
+    ("http://[::ffff:127.0.0.1]:{port}/", "is not granted"),
+    ("http://[::ffff:7f00:1]:{port}/", "is not granted"),
+    ("http://[64:ff9b::7f00:1]:{port}/", "is not granted"),
+    ("http://0.0.0.0:{port}/", "is not granted"),
+    ("http://0:{port}/", "is not granted GET http://0.0.0.0"),
+    ("http://169.254.169.254/latest/meta-data/", "is not granted"),
+    ("http://user@127.0.0.1:{port}/", USER),
+    ("http://:pass@127.0.0.1:{port}/", USER),
+    ("http://127.0.0.1:{port}@evil.example/", USER),
+    ("http://evil.example/@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
+    ("http://evil.example\\@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
+    ("http://evil.example#@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
+    ("http://evil.example?@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
+    ("http://127.0.0.1:{port}.evil.example/", "not a URL"),
+    ("http://127.0.0.1%00.evil.example:{port}/", "not a URL"),
+    ("http://127.0.0.1 .evil.example/", "not a URL"),
+    ("file:///etc/passwd", SCHEME),
+    ("ftp://127.0.0.1:{port}/", SCHEME),
+    ("gopher://127.0.0.1:{port}/_x", SCHEME),
+    ("data:text/plain,reached", SCHEME),
+    ("unix:/var/run/docker.sock", SCHEME),
+    ("//127.0.0.1:{port}/", "not a URL"),
+    ("/", "not a URL"),
+    ("", "not a URL"),
+];
+
 /// A granted address is reached in whatever way it is written, and nothing else is, in whatever way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_granted_address_is_reached() {
@@ -61,40 +99,7 @@ async fn only_the_granted_address_is_reached() {
         ],
     )
     .await;
-    let (user, scheme) = ("must not carry a user or password", "the scheme is http or https");
-    for (form, words) in [
-        ("http://localhost:{port}/", "is not granted GET http://localhost:"),
-        ("http://LOCALHOST:{port}/", "is not granted GET http://localhost:"),
-        ("http://127.0.0.2:{port}/", "is not granted"),
-        ("http://127.0.0.1:1/", "is not granted GET http://127.0.0.1:1"),
-        ("http://127.0.0.1/", "is not granted GET http://127.0.0.1;"),
-        ("https://127.0.0.1:{port}/", "is not granted GET https://"),
-        ("http://[::1]:{port}/", "is not granted"),
-        ("http://[::ffff:127.0.0.1]:{port}/", "is not granted"),
-        ("http://[::ffff:7f00:1]:{port}/", "is not granted"),
-        ("http://[64:ff9b::7f00:1]:{port}/", "is not granted"),
-        ("http://0.0.0.0:{port}/", "is not granted"),
-        ("http://0:{port}/", "is not granted GET http://0.0.0.0"),
-        ("http://169.254.169.254/latest/meta-data/", "is not granted"),
-        ("http://user@127.0.0.1:{port}/", user),
-        ("http://:pass@127.0.0.1:{port}/", user),
-        ("http://127.0.0.1:{port}@evil.example/", user),
-        ("http://evil.example/@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
-        ("http://evil.example\\@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
-        ("http://evil.example#@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
-        ("http://evil.example?@127.0.0.1:{port}/", "is not granted GET http://evil.example"),
-        ("http://127.0.0.1:{port}.evil.example/", "not a URL"),
-        ("http://127.0.0.1%00.evil.example:{port}/", "not a URL"),
-        ("http://127.0.0.1 .evil.example/", "not a URL"),
-        ("file:///etc/passwd", scheme),
-        ("ftp://127.0.0.1:{port}/", scheme),
-        ("gopher://127.0.0.1:{port}/_x", scheme),
-        ("data:text/plain,reached", scheme),
-        ("unix:/var/run/docker.sock", scheme),
-        ("//127.0.0.1:{port}/", "not a URL"),
-        ("/", "not a URL"),
-        ("", "not a URL"),
-    ] {
+    for (form, words) in ELSEWHERE {
         let url = form.replace("{port}", &port.to_string());
         let told = get(&host, &url).await;
         assert!(told.starts_with("denied") && told.contains(words), "{url}: {told}");
