@@ -10,7 +10,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiResult, Faults};
+use super::{
+    body::escaped,
+    error::{ApiError, ApiResult, Faults},
+};
 
 /// A page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -78,31 +81,36 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// Every fault of a query string: each parameter at fault is left out, and the rest is read again.
+/// Every fault of a query string: each parameter at fault is left out, and the rest is read again. Of those that are missing
+/// the reader tells the first.
 fn query_faults<T: DeserializeOwned>(query: &str) -> Faults {
     let mut faults = Faults::new();
     let mut pairs: Vec<&str> = query.split('&').collect();
     while let Err(told) = read_query::<T>(&pairs) {
-        // The reader says `name: what is wrong`, or that a name is missing or stands twice.
-        let quoted = told.split('`').nth(1).filter(|_| told.starts_with("missing ") || told.starts_with("duplicate "));
-        let named = told.split_once(": ").filter(|(name, _)| !name.contains(' '));
-        let (name, message) = match (quoted, named) {
-            (Some(name), _) if told.starts_with("missing ") => (name, "is missing"),
-            (Some(name), _) => (name, "stands there twice"),
-            (None, Some((name, message))) => (name, message),
-            (None, None) => ("", told.as_str()),
-        };
-        faults.add(
-            format!("/{name}"),
-            message.replacen(&format!("unknown field `{name}`"), "is no parameter of this", 1),
-        );
+        let (name, message) = place(&told);
+        let pointer = name.map(|name| format!("/{}", escaped(name))).unwrap_or_default();
+        faults.add(pointer, message);
         let before = pairs.len();
-        pairs.retain(|pair| pair.split('=').next() != Some(name));
+        pairs.retain(|pair| pair.split('=').next() != name);
         if pairs.len() == before {
             break;
         }
     }
     faults
+}
+
+/// Which parameter is at fault, and how, by what the reader told.
+fn place(told: &str) -> (Option<&str>, String) {
+    let quoted = told.split('`').nth(1);
+    match told.split_once(": ").filter(|(name, _)| !name.contains(' ')) {
+        Some((name, fault)) => {
+            let unknown = format!("unknown field `{name}`");
+            (Some(name), fault.replacen(&unknown, "is no parameter of this", 1))
+        }
+        None if told.starts_with("missing field ") => (quoted, "is missing".to_owned()),
+        None if told.starts_with("duplicate field ") => (quoted, "stands there twice".to_owned()),
+        None => (None, told.to_owned()),
+    }
 }
 
 fn read_query<T: DeserializeOwned>(pairs: &[&str]) -> Result<(), String> {

@@ -2,7 +2,8 @@
 //!
 //! Read `types` and `grants`, then `slot` (what a name stands for), `load` (how a file becomes a version) and `refusal` (why not),
 //! `version` (how it is called), `share` (how much at once), `stats` (how it went) and `health` (what follows), `kinds` (what each
-//! kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`, `routes` (how versions come in and are kept). This domain never decides what an answer means; whoever asked does.
+//! kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`, `routes` (how versions come in and are kept). This
+//! domain never decides what an answer means; whoever asked does.
 
 mod bindings;
 mod calls;

@@ -12,6 +12,8 @@ use looma_tests::{
 };
 use serde_json::json;
 
+use super::bring;
+
 /// The result of a plan or an evaluation whose tag says that it went well, with nothing in it.
 const NOTHING: &str = "(i32.const 1024)";
 
@@ -28,10 +30,6 @@ async fn evaluate(looma: &TestServer, plugin: &str) -> Result<Vec<u8>, CallError
     let plugin: PluginName = plugin.parse().unwrap();
     let done = looma.app().plugins.evaluate(&plugin, context, batch(3), None).await;
     done.map(|evaluated| evaluated.verdicts.levels)
-}
-
-async fn bring(looma: &TestServer, component: Vec<u8>) {
-    looma.admin().await.post_bytes("/plugins", "application/wasm", component).await.expect(201);
 }
 
 both_databases! {

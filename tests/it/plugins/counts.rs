@@ -1,31 +1,18 @@
 //! What is counted of plugins, as `/metrics` shows it, and what they may have all together.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use looma::plugins::{CallError, EvalContext, PluginName, SeriesBatch};
+use looma::plugins::CallError;
 use looma_tests::{
     Store, TestServer, both_databases, eventually,
     plugins::{component, evaluator, renewed},
 };
 use serde_json::json;
 
+use super::{bring, evaluate};
+
 const NOTHING: &str = "(i32.const 1024)";
 const SPIN: &str = "(loop $l (br $l)) unreachable";
-
-async fn evaluate(looma: &TestServer, plugin: &str) -> Result<Vec<u8>, CallError> {
-    let config = json!({"comparison_operator": ">", "threshold_value": 90}).to_string();
-    let context = EvalContext { now_ms: 0, interval_ms: 1_000, config };
-    let batch =
-        SeriesBatch { ids: vec![1], offsets: vec![0, 1], times: vec![0], values: vec![95.0], labels: Vec::new() };
-    let plugin: PluginName = plugin.parse().unwrap();
-    let done = looma.app().plugins.evaluate(&plugin, context, Arc::new(batch), None).await;
-    done.map(|evaluated| evaluated.verdicts.levels)
-}
-
-async fn bring(looma: &TestServer, component: Vec<u8>) -> String {
-    let plugin = looma.admin().await.post_bytes("/plugins", "application/wasm", component).await.expect(201);
-    plugin["digest"].as_str().unwrap()[..12].to_owned()
-}
 
 async fn metrics(looma: &TestServer) -> String {
     String::from_utf8(looma.admin().await.get("/metrics-text").await.bytes).unwrap()

@@ -2,28 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use looma::plugins::{CallError, EvalContext, Notification, PluginName, SeriesBatch, Status};
+use looma::plugins::{CallError, Notification, PluginName, Status};
 use looma_tests::{
-    TestServer, both_databases, eventually,
+    both_databases, eventually,
     plugins::{evaluator, guest},
 };
 use serde_json::json;
 
+use super::{bring, evaluate};
+
 /// A result that went well, with nothing in it.
 const NOTHING: &str = "(i32.const 1024)";
-
-async fn evaluate(looma: &TestServer, plugin: &str) -> Result<Vec<u8>, CallError> {
-    let context = EvalContext { now_ms: 0, interval_ms: 1_000, config: "{}".to_owned() };
-    let batch =
-        SeriesBatch { ids: vec![1], offsets: vec![0, 1], times: vec![0], values: vec![95.0], labels: Vec::new() };
-    let plugin: PluginName = plugin.parse().unwrap();
-    let done = looma.app().plugins.evaluate(&plugin, context, Arc::new(batch), None).await;
-    done.map(|evaluated| evaluated.verdicts.levels)
-}
-
-async fn bring(looma: &TestServer, component: Vec<u8>) {
-    looma.admin().await.post_bytes("/plugins", "application/wasm", component).await.expect(201);
-}
 
 /// A notifier that shows what it would send, and crashes when it is to send it.
 fn notifier(name: &str) -> Vec<u8> {

@@ -3,30 +3,18 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use looma::plugins::{CallError, EvalContext, Notification, PluginName, SeriesBatch, Status};
+use looma::plugins::{CallError, Notification, PluginName, Status};
 use looma_tests::{
     Store, TestServer, eventually,
     plugins::{component, evaluator, guest},
 };
 use serde_json::json;
 
+use super::{bring, evaluate};
+
 /// The result of a plan that asks for nothing.
 const NOTHING: &str = "(i32.const 1024)";
 const SPIN: &str = "(loop $l (br $l)) unreachable";
-
-async fn evaluate(looma: &TestServer, plugin: &str) -> Result<Vec<u8>, CallError> {
-    let config = json!({"comparison_operator": ">", "threshold_value": 90}).to_string();
-    let context = EvalContext { now_ms: 0, interval_ms: 1_000, config };
-    let batch =
-        SeriesBatch { ids: vec![1], offsets: vec![0, 1], times: vec![0], values: vec![95.0], labels: Vec::new() };
-    let plugin: PluginName = plugin.parse().unwrap();
-    let done = looma.app().plugins.evaluate(&plugin, context, Arc::new(batch), None).await;
-    done.map(|evaluated| evaluated.verdicts.levels)
-}
-
-async fn bring(looma: &TestServer, component: Vec<u8>) {
-    looma.admin().await.post_bytes("/plugins", "application/wasm", component).await.expect(201);
-}
 
 /// A server with four threads for pure plugins, a good plugin, and others that spin for as long as they may.
 async fn server(spinners: &[&str], deadline_ms: u64) -> TestServer {
