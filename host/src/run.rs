@@ -65,6 +65,7 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
         tracing::warn!(%file, "made the user admin; its password is in {file}, which only you can read");
     }
     system::beat(&app).await?;
+    alerts::offer_states(&app);
     plugins::scan_at_start(&app).await?;
     start_tasks(&app);
     let listener = TcpListener::bind(app.settings.server.listen).await;

@@ -29,6 +29,7 @@ pub fn all() -> Statements {
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
     all.both.extend(plugins::STATEMENTS);
+    all.both.extend(plugins::ROLLOUT_STATEMENTS);
     all.postgres.extend(plugins::POSTGRES);
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);

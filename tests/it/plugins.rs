@@ -7,9 +7,12 @@ mod files;
 mod fuzz;
 mod grants;
 mod health;
+mod replaced;
 mod hostile;
 mod retries;
+mod rollouts;
 mod shares;
+mod states;
 mod uploads;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use looma_tests::{Process, Store, TestServer, Workspace, bundled, root};
+use looma_tests::{Process, Store, TestServer, Workspace, bundled, plugins::renewed, root};
 use serde_json::json;
 
 fn binary() -> &'static Path {
@@ -41,6 +41,17 @@ async fn the_evaluator_of_the_readme_serves() {
     let rule = |ceiling: i32| json!({"rule_name": "too high", "metric_name": "cpu_usage", "severity": "warning", "evaluator": "ceiling", "config": {"ceiling": ceiling}});
     assert_eq!(admin.post("/alert-rules", &rule(-1)).await.pointers(), ["/config/ceiling"]);
     admin.post("/alert-rules", &rule(80)).await.expect(201);
+    let text = readme();
+    let policy = text.split("/plugins/ceiling/rollout\" -d '").nth(1).unwrap().split('\'').next().unwrap();
+    admin.put("/plugins/ceiling/rollout", &serde_json::from_str(policy).unwrap()).await.expect(200);
+    let file = looma.app().settings.plugins_dir().join("ceiling.wasm");
+    let newer = renewed(std::fs::read(file).unwrap(), "newer");
+    let taken = admin.post_bytes("/plugins", "application/wasm", newer).await.expect(201);
+    assert_eq!((&taken["digest"], &taken["rollout"]["stage"]), (&plugin["digest"], &json!("shadow")), "{taken}");
+    assert_eq!(admin.get("/plugins/ceiling/shadow").await.expect(200)["calls"], 0);
+    let promoted = admin.post("/plugins/ceiling/promote", &json!({})).await.expect(200);
+    assert_eq!(promoted["rollout"]["stage"], "canary", "{promoted}");
+    assert_eq!(admin.get("/plugins/ceiling/history").await.expect(200)["items"][0]["action"], "canary");
     looma.stop().await;
 }
 

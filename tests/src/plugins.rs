@@ -49,6 +49,80 @@ pub fn evaluator(name: &str, plan: &str, evaluate: &str) -> Vec<u8> {
     )
 }
 
+/// An evaluator that counts, for each series, how often it was asked: the count is its state and its score.
+pub struct Counter {
+    /// What it says of every series.
+    pub level: u8,
+    /// The form of the states that it reads; it refuses any other.
+    pub reads: u32,
+    /// The form of the states that it writes.
+    pub writes: u32,
+    /// Instructions before it judges.
+    pub first: &'static str,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self { level: 0, reads: 1, writes: 1, first: "" }
+    }
+}
+
+impl Counter {
+    /// The component, under `name`. It takes up to 64 series a call.
+    pub fn component(&self, name: &str) -> Vec<u8> {
+        let Self { level, reads, writes, first } = self;
+        let plan = "(i32.store8 (i32.const 529) (i32.const 1)) (i32.const 512)";
+        evaluator(
+            name,
+            plan,
+            &COUNT
+                .replace("LEVEL", &level.to_string())
+                .replace("READS", &reads.to_string())
+                .replace("WRITES", &writes.to_string())
+                .replace("FIRST", first),
+        )
+    }
+}
+
+/// The argument lies in memory: the batch's ids at 24, the state's tag at 64, its form at 68, offsets at 72, blob at 80.
+const COUNT: &str = r#"
+    (local $n i32) (local $i i32) (local $count i32) (local $from i32)
+    FIRST
+    (if (i32.and (i32.load8_u offset=64 (local.get 0)) (i32.and (i32.ne (i32.load offset=84 (local.get 0)) (i32.const 0))
+            (i32.ne (i32.load offset=68 (local.get 0)) (i32.const READS))))
+        (then
+            (i32.store8 (i32.const 2048) (i32.const 1))
+            (i32.store8 (i32.const 2052) (i32.const 1))
+            (i32.store (i32.const 1500) (i32.const 0x6d726f66))
+            (i32.store (i32.const 2056) (i32.const 1500))
+            (i32.store (i32.const 2060) (i32.const 4))
+            (return (i32.const 2048))))
+    (local.set $n (i32.load offset=28 (local.get 0)))
+    (block $done (loop $each
+        (br_if $done (i32.ge_u (local.get $i) (local.get $n)))
+        (local.set $count (i32.const 0))
+        (if (i32.load8_u offset=64 (local.get 0)) (then
+            (local.set $from (i32.load (i32.add (i32.load offset=72 (local.get 0)) (i32.shl (local.get $i) (i32.const 2)))))
+            (if (i32.ne (local.get $from)
+                    (i32.load offset=4 (i32.add (i32.load offset=72 (local.get 0)) (i32.shl (local.get $i) (i32.const 2)))))
+                (then (local.set $count (i32.load (i32.add (i32.load offset=80 (local.get 0)) (local.get $from))))))))
+        (local.set $count (i32.add (local.get $count) (i32.const 1)))
+        (i32.store8 (i32.add (i32.const 2304) (local.get $i)) (i32.const LEVEL))
+        (f64.store (i32.add (i32.const 2560) (i32.shl (local.get $i) (i32.const 3))) (f64.convert_i32_u (local.get $count)))
+        (i32.store (i32.add (i32.const 3584) (i32.shl (local.get $i) (i32.const 2))) (local.get $count))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (i32.store (i32.add (i32.const 3072) (i32.shl (local.get $i) (i32.const 2))) (i32.shl (local.get $i) (i32.const 2)))
+        (br $each)))
+    (i32.store8 (i32.const 2048) (i32.const 0))
+    (i32.store (i32.const 2052) (i32.const 2304)) (i32.store (i32.const 2056) (local.get $n))
+    (i32.store (i32.const 2060) (i32.const 2560)) (i32.store (i32.const 2064) (local.get $n))
+    (i32.store (i32.const 2068) (i32.const 0)) (i32.store (i32.const 2072) (i32.const 0))
+    (i32.store8 (i32.const 2076) (i32.const 1))
+    (i32.store (i32.const 2080) (i32.const WRITES))
+    (i32.store (i32.const 2084) (i32.const 3072)) (i32.store (i32.const 2088) (i32.add (local.get $n) (i32.const 1)))
+    (i32.store (i32.const 2092) (i32.const 3584)) (i32.store (i32.const 2096) (i32.shl (local.get $n) (i32.const 2)))
+    (i32.const 2048)"#;
+
 /// A component that exports the lifecycle under `name`, what `items` of its world say, and `imports` and
 /// `functions` of its module.
 pub fn guest(name: &str, items: &str, imports: &str, functions: &str) -> Vec<u8> {

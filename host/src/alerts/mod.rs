@@ -35,6 +35,11 @@ pub fn routes() -> OpenApiRouter<App> {
     rules::routes().merge(routes::routes())
 }
 
+/// Lets new versions of evaluators be tried on what is remembered; before any is taken.
+pub fn offer_states(app: &App) {
+    evaluation::offer(app);
+}
+
 /// Starts what it does by itself.
 pub fn start(app: &App) {
     let own = app.clone();

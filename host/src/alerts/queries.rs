@@ -55,7 +55,7 @@ statements! { STATEMENTS:
         (SELECT id FROM alert_records WHERE status = 'resolved' AND resolved_at < $1 LIMIT 10000)";
     PRUNE_RULES = "DELETE FROM alert_rules WHERE deleted_at IS NOT NULL \
         AND NOT EXISTS (SELECT 1 FROM alert_records AS r WHERE r.rule_id = alert_rules.rule_id)";
-    STATES = "SELECT series, version, state FROM alert_states WHERE rule_id = $1";
+    STATES = "SELECT series, writer, version, state, updated_at FROM alert_states WHERE rule_id = $1";
     FORGET_STATES = "DELETE FROM alert_states WHERE rule_id = $1";
     FORGET_OLD_STATES = "DELETE FROM alert_states WHERE updated_at < $1";
 }
@@ -68,9 +68,11 @@ statements! { SQLITE:
     AS_EXPECTED_SQLITE = "SELECT count(*) AS n FROM json_each($1) AS e JOIN alert_records AS r ON r.id = e.value ->> 0 \
         AND r.updated_at = e.value ->> 1 AND r.status <> 'resolved'";
     DELETE_SQLITE = "DELETE FROM alert_records WHERE id IN (SELECT value FROM json_each($1))";
-    PUT_STATES_SQLITE = "INSERT INTO alert_states (rule_id, series, version, state, updated_at) \
-        SELECT $1, value ->> 0, value ->> 1, unhex(value ->> 2), $3 FROM json_each($2) WHERE TRUE \
-        ON CONFLICT (rule_id, series) DO UPDATE SET version = excluded.version, state = excluded.state, updated_at = excluded.updated_at";
+    DELETE_STATES_SQLITE = "DELETE FROM alert_states WHERE rule_id = $1 \
+        AND (series, writer) IN (SELECT value ->> 0, value ->> 1 FROM json_each($2))";
+    PUT_STATES_SQLITE = "INSERT INTO alert_states (rule_id, series, writer, version, state, updated_at) \
+        SELECT $1, value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), $3 FROM json_each($2) WHERE TRUE \
+        ON CONFLICT (rule_id, series, writer) DO UPDATE SET version = excluded.version, state = excluded.state, updated_at = excluded.updated_at";
 }
 
 statements! { POSTGRES:
@@ -83,9 +85,11 @@ statements! { POSTGRES:
     AS_EXPECTED_POSTGRES = "SELECT count(*) AS n FROM (SELECT r.id FROM UNNEST($1::text[], $2::timestamptz[]) AS e (id, updated_at) \
         JOIN alert_records AS r ON r.id = e.id AND r.updated_at = e.updated_at AND r.status <> 'resolved' ORDER BY r.id FOR UPDATE OF r) AS held";
     DELETE_POSTGRES = "DELETE FROM alert_records WHERE id = ANY($1)";
-    PUT_STATES_POSTGRES = "INSERT INTO alert_states (rule_id, series, version, state, updated_at) \
-        SELECT $1, (r ->> 0)::bigint, (r ->> 1)::bigint, decode(r ->> 2, 'hex'), $3 FROM jsonb_array_elements($2) AS r \
-        ON CONFLICT (rule_id, series) DO UPDATE SET version = excluded.version, state = excluded.state, updated_at = excluded.updated_at";
+    DELETE_STATES_POSTGRES = "DELETE FROM alert_states WHERE rule_id = $1 \
+        AND (series, writer) IN (SELECT (r ->> 0)::bigint, r ->> 1 FROM jsonb_array_elements($2) AS r)";
+    PUT_STATES_POSTGRES = "INSERT INTO alert_states (rule_id, series, writer, version, state, updated_at) \
+        SELECT $1, (r ->> 0)::bigint, r ->> 1, (r ->> 2)::bigint, decode(r ->> 3, 'hex'), $3 FROM jsonb_array_elements($2) AS r \
+        ON CONFLICT (rule_id, series, writer) DO UPDATE SET version = excluded.version, state = excluded.state, updated_at = excluded.updated_at";
 }
 
 /// Every alert that is not over.
@@ -226,12 +230,15 @@ pub(super) async fn prune(tx: &mut Tx, before: Timestamp) -> Result<()> {
     on_db!(tx, |c| sqlx::query(PRUNE_RULES).execute(c).await.map(drop))
 }
 
-/// What an evaluator remembers of a series.
+/// What one version of an evaluator remembers of a series.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(super) struct Remembered {
     pub series: SeriesId,
+    /// Digest of that version.
+    pub writer: String,
     pub version: i64,
     pub state: Vec<u8>,
+    pub updated_at: Timestamp,
 }
 
 pub(super) async fn states(on: &mut dyn AsConn, rule: &RuleId) -> Result<Vec<Remembered>> {
@@ -244,7 +251,9 @@ pub(super) async fn put_states(tx: &mut Tx, rule: &RuleId, states: &[Remembered]
     }
     let rows: Vec<Value> = states
         .iter()
-        .map(|Remembered { series, version, state }| json!([series, version, hex::encode(state)]))
+        .map(|Remembered { series, writer, version, state, updated_at: _ }| {
+            json!([series, writer, version, hex::encode(state)])
+        })
         .collect();
     match tx.conn() {
         Conn::Sqlite(c) => {
@@ -252,6 +261,19 @@ pub(super) async fn put_states(tx: &mut Tx, rule: &RuleId, states: &[Remembered]
         }
         Conn::Postgres(c) => {
             sqlx::query(PUT_STATES_POSTGRES).bind(rule).bind(Json(rows)).bind(now).execute(c).await.map(drop)
+        }
+    }
+}
+
+/// Forgets what these versions remember of these series.
+pub(super) async fn delete_states(tx: &mut Tx, rule: &RuleId, states: &[(SeriesId, String)]) -> Result<()> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    match tx.conn() {
+        Conn::Sqlite(c) => sqlx::query(DELETE_STATES_SQLITE).bind(rule).bind(Json(states)).execute(c).await.map(drop),
+        Conn::Postgres(c) => {
+            sqlx::query(DELETE_STATES_POSTGRES).bind(rule).bind(Json(states)).execute(c).await.map(drop)
         }
     }
 }

@@ -116,6 +116,11 @@ impl Changes {
         Self { actor: None, list: Vec::new(), audit: Vec::new() }
     }
 
+    /// Who asked for them, if anybody did.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.actor.as_ref()
+    }
+
     /// `key` is now `after`; `before` is what it was, if it was there. Both are JSON without secrets.
     pub fn put<T: Serialize>(&mut self, topic: Topic, key: impl Into<String>, before: Option<&T>, after: &T) {
         let key = key.into();

@@ -1,7 +1,8 @@
 //! Calls as other domains make them: by name, with plain values, answered by whichever version serves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::{
@@ -10,10 +11,11 @@ use super::{
 };
 use super::{
     kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy},
+    rollout::{Route, compare},
     slot::{Release, Slot},
     stats::{Counted, Function, Outcome},
     types::{CallError, Kind, PluginName, PluginRef, Problem},
-    version::Version,
+    version::{Meter, Version},
 };
 
 /// Verdicts, and who gave them.
@@ -73,8 +75,15 @@ impl Plugins {
         config: &str,
         notification: Arc<Notification>,
     ) -> Result<Delivered, CallError> {
-        let call = |version| async move { notifier::deliver(&version, config, notification).await };
-        let (receipt, by) = self.call(plugin, (Kind::Notifier, Function::Deliver), call).await?;
+        // A channel's groups keep their version: what a channel is follows from its configuration.
+        let key = format!("{config}\0{:?}", notification.group);
+        let config: Arc<str> = config.into();
+        let call = move |version: Version| {
+            let (config, notification) = (Arc::clone(&config), Arc::clone(&notification));
+            async move { notifier::deliver(&version, &config, notification).await }
+        };
+        let route = Route { plugin, kind: Kind::Notifier, function: Function::Deliver, key: &key };
+        let (receipt, by) = self.routed(route, call, |_, _, _| None).await?;
         Ok(Delivered { receipt, by })
     }
 
@@ -96,8 +105,13 @@ impl Plugins {
         config: &str,
         cursor: Option<String>,
     ) -> Result<Discovered, CallError> {
-        let call = |version| async move { strategy::discover(&version, config, cursor).await };
-        let (page, by) = self.call(plugin, (Kind::DiscoveryStrategy, Function::Discover), call).await?;
+        let own: Arc<str> = config.into();
+        let call = move |version: Version| {
+            let (config, cursor) = (Arc::clone(&own), cursor.clone());
+            async move { strategy::discover(&version, &config, cursor).await }
+        };
+        let route = Route { plugin, kind: Kind::DiscoveryStrategy, function: Function::Discover, key: config };
+        let (page, by) = self.routed(route, call, |_, _, _| None).await?;
         Ok(Discovered { page, by })
     }
 
@@ -109,8 +123,15 @@ impl Plugins {
         need: Arc<Demand>,
         candidates: Arc<[Candidate]>,
     ) -> Result<(Vec<Scored>, PluginRef), CallError> {
-        let call = |version| async move { matcher::score(&version, config, need, candidates).await };
-        self.call(plugin, (Kind::TalentMatcher, Function::Score), call).await
+        let (config, demand, all): (Arc<str>, _, _) = (config.into(), need.id.clone(), Arc::clone(&candidates));
+        let key = demand.clone();
+        let call = move |version: Version| {
+            let (config, need, candidates) = (Arc::clone(&config), Arc::clone(&need), Arc::clone(&candidates));
+            async move { matcher::score(&version, &config, need, candidates).await }
+        };
+        let differ = move |a: &Vec<_>, b: &Vec<_>, tolerance: f64| compare::scores(&demand, &all, tolerance, a, b);
+        self.routed(Route { plugin, kind: Kind::TalentMatcher, function: Function::Score, key: &key }, call, differ)
+            .await
     }
 
     /// Why each candidate has its score, in order, in `language`; and which plugin says so.
@@ -122,8 +143,16 @@ impl Plugins {
         candidates: Arc<[Candidate]>,
         language: &str,
     ) -> Result<(Vec<Explanation>, PluginRef), CallError> {
-        let call = |version| async move { matcher::explain(&version, config, need, candidates, language).await };
-        self.call(plugin, (Kind::TalentMatcher, Function::Explain), call).await
+        let (config, demand, all): (Arc<str>, _, _) = (config.into(), need.id.clone(), Arc::clone(&candidates));
+        let (key, language): (_, Arc<str>) = (demand.clone(), language.into());
+        let call = move |version: Version| {
+            let (config, need, candidates) = (Arc::clone(&config), Arc::clone(&need), Arc::clone(&candidates));
+            let language = Arc::clone(&language);
+            async move { matcher::explain(&version, &config, need, candidates, &language).await }
+        };
+        let differ = move |a: &Vec<_>, b: &Vec<_>, _: f64| compare::explanations(&demand, &all, a, b);
+        self.routed(Route { plugin, kind: Kind::TalentMatcher, function: Function::Explain, key: &key }, call, differ)
+            .await
     }
 
     /// What an embedder's vectors are.
@@ -141,8 +170,15 @@ impl Plugins {
         texts: Vec<String>,
         dimensions: u32,
     ) -> Result<Vec<f32>, CallError> {
-        let call = |version| async move { embedder::embed(&version, config, subject, texts, dimensions).await };
-        self.call(plugin, (Kind::TalentEmbedder, Function::Embed), call).await.map(|(numbers, _)| numbers)
+        let (config, key): (Arc<str>, _) = (config.into(), hashed(texts.iter().map(String::as_bytes)));
+        let of = key.clone();
+        let call = move |version: Version| {
+            let (config, texts) = (Arc::clone(&config), texts.clone());
+            async move { embedder::embed(&version, &config, subject, texts, dimensions).await }
+        };
+        let differ = move |a: &Vec<f32>, b: &Vec<f32>, tolerance: f64| compare::vectors(&of, tolerance, a, b);
+        let route = Route { plugin, kind: Kind::TalentEmbedder, function: Function::Embed, key: &key };
+        self.routed(route, call, differ).await.map(|(numbers, _)| numbers)
     }
 
     /// The media types that a parser reads.
@@ -160,8 +196,17 @@ impl Plugins {
         document: Arc<[u8]>,
         language: Option<String>,
     ) -> Result<Draft, CallError> {
-        let call = |version| async move { parser::parse(&version, config, media_type, document, language).await };
-        self.call(plugin, (Kind::ResumeParser, Function::Parse), call).await.map(|(draft, _)| draft)
+        let (config, media_type): (Arc<str>, Arc<str>) = (config.into(), media_type.into());
+        let key = hashed([&document[..]].into_iter());
+        let of = key.clone();
+        let call = move |version: Version| {
+            let (config, media_type) = (Arc::clone(&config), Arc::clone(&media_type));
+            let (document, language) = (Arc::clone(&document), language.clone());
+            async move { parser::parse(&version, &config, &media_type, document, language).await }
+        };
+        let route = Route { plugin, kind: Kind::ResumeParser, function: Function::Parse, key: &key };
+        let differ = move |a: &Draft, b: &Draft, _: f64| compare::drafts(&of, a, b);
+        self.routed(route, call, differ).await.map(|(draft, _)| draft)
     }
 
     /// Every fault that a plugin of `kind` finds in a configuration; none means that it is good.
@@ -171,39 +216,64 @@ impl Plugins {
         self.trying().call(plugin, (kind, Function::Check), call).await.map(|(problems, _)| problems)
     }
 
-    /// The same plugins for somebody who tries one: what comes of it is not held against it, and a rest does not keep it off.
+    /// The same plugins for somebody who tries one: what comes of it is not counted and not held against it, a rest does not keep it
+    /// off, and versions on their way see nothing of it.
     pub(super) fn trying(&self) -> Self {
         Self(Arc::clone(&self.0), Purpose::Trial)
     }
 
-    /// Lets the version that serves answer, counts how it went, and draws the consequences.
+    /// Lets the version that serves answer.
     async fn call<R, F: Future<Output = Result<R, CallError>>>(
         &self,
         plugin: &PluginName,
         (kind, function): (Kind, Function),
         ask: impl FnOnce(Version) -> F,
     ) -> Result<(R, PluginRef), CallError> {
+        let (slot, release) = self.serving(plugin, kind, function)?;
+        let (answer, _) = self.ask(&slot, &release, function, ask).await;
+        Ok((answer?, release.plugin.clone()))
+    }
+
+    /// The version that serves, when it is of this kind and may be asked.
+    pub(super) fn serving(
+        &self,
+        plugin: &PluginName,
+        kind: Kind,
+        function: Function,
+    ) -> Result<(Arc<Slot>, Arc<Release>), CallError> {
         let slot = self.slot(plugin).ok_or_else(|| CallError::Unknown(plugin.to_string()))?;
         let release = slot.serving(self.1, function, self.0.services.clock.uptime())?;
         let is = release.version.kind();
         if is != kind {
             return Err(CallError::WrongKind { name: plugin.clone(), is, wanted: kind });
         }
-        let version = &release.plugin.version;
-        let span =
-            tracing::info_span!("plugin", plugin.name = %plugin, plugin.version = version, plugin.function = %function);
-        let counted = (self.1 == Purpose::Service).then(|| Counted::begin(release.version.stats(), function));
-        let answer = ask(release.version.clone()).instrument(span).await;
-        if let Some(counted) = counted {
-            counted.end(Outcome::of(&answer));
-            self.note(&slot, &release, function, &answer);
-        }
-        Ok((answer?, release.plugin.clone()))
+        Ok((slot, release))
     }
 
-    fn note<R>(&self, slot: &Slot, by: &Arc<Release>, function: Function, answer: &Result<R, CallError>) {
+    /// Lets this version answer, counts how it went, and draws the consequences. Says, too, how long it ran.
+    pub(super) async fn ask<R, F: Future<Output = Result<R, CallError>>>(
+        &self,
+        slot: &Slot,
+        by: &Arc<Release>,
+        function: Function,
+        call: impl FnOnce(Version) -> F,
+    ) -> (Result<R, CallError>, Duration) {
+        let (plugin, version) = (&slot.name, &by.plugin.version);
+        let span =
+            tracing::info_span!("plugin", plugin.name = %plugin, plugin.version = version, plugin.function = %function);
+        let meter = Arc::<Meter>::default();
+        let counted = (self.1 == Purpose::Service).then(|| Counted::begin(by.version.stats(), function));
+        let answer = call(by.version.metered(&meter)).instrument(span).await;
+        if let Some(counted) = counted {
+            counted.end(Outcome::of(&answer));
+            self.note(slot, by, function, answer.as_ref().err());
+        }
+        (answer, meter.took())
+    }
+
+    fn note(&self, slot: &Slot, by: &Arc<Release>, function: Function, failed: Option<&CallError>) {
         let now = self.0.services.clock.uptime();
-        if let Some((turn, told)) = slot.note(by, function, answer.as_ref().err(), now) {
+        if let Some((turn, told)) = slot.note(by, function, failed, now) {
             tracing::warn!(plugin.name = %slot.name, plugin.version = by.plugin.version, "plugin {} {told}", slot.name);
             self.tell(&slot.name, turn);
         }
@@ -217,4 +287,14 @@ pub(super) enum Purpose {
     Service,
     /// Somebody only tries.
     Trial,
+}
+
+/// What stands for texts or a document: SHA-256 of them, in hexadecimal.
+fn hashed<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
 }

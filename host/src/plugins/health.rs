@@ -11,8 +11,6 @@ use super::stats::Function;
 const FAULTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// How long after a swap faults speak against the swap.
-const GUARD: Duration = Duration::from_secs(300);
 
 /// How each function fares.
 #[derive(Debug, Default)]
@@ -62,14 +60,8 @@ impl Health {
         Ok(())
     }
 
-    /// Takes note of a call; `swapped_at` is when the version came in, when there is something to go back to.
-    pub(super) fn note(
-        &mut self,
-        function: Function,
-        fault: Option<String>,
-        now: Duration,
-        swapped_at: Option<Duration>,
-    ) -> Verdict {
+    /// Takes note of a call; while the version is `guarded` there is something to go back to.
+    pub(super) fn note(&mut self, function: Function, fault: Option<String>, guarded: bool) -> Verdict {
         let Some(fault) = fault else {
             let before = self.0.remove(&function);
             let rested = before.is_some_and(|fares| fares.quarantine.is_some());
@@ -83,7 +75,7 @@ impl Health {
         if (resting && !tried) || (!resting && fares.faults < FAULTS) {
             return Verdict::Same;
         }
-        match swapped_at.is_some_and(|at| now < at + GUARD) && !resting {
+        match guarded && !resting {
             true => Verdict::RollBack(fault),
             false => Verdict::Quarantine(fault),
         }
@@ -107,24 +99,24 @@ mod tests {
     const SOON: Duration = Duration::from_secs(1);
     const IT: Function = Function::Evaluate;
 
-    fn fail(health: &mut Health, now: Duration, swapped_at: Option<Duration>) -> Verdict {
-        health.note(IT, Some("boom".to_owned()), now, swapped_at)
+    fn fail(health: &mut Health, guarded: bool) -> Verdict {
+        health.note(IT, Some("boom".to_owned()), guarded)
     }
 
     #[test]
     fn faults_in_a_row_quarantine_and_one_success_ends_it() {
         let (mut health, now) = (Health::default(), SOON);
         for _ in 1..FAULTS {
-            assert_eq!(fail(&mut health, now, None), Verdict::Same);
+            assert_eq!(fail(&mut health, false), Verdict::Same);
         }
-        assert_eq!(fail(&mut health, now, None), Verdict::Quarantine("boom".to_owned()));
+        assert_eq!(fail(&mut health, false), Verdict::Quarantine("boom".to_owned()));
         assert!(health.quarantine(IT, "boom", now).is_some());
         assert!(health.admit(IT, now).is_err());
         assert!(health.admit(Function::Plan, now).is_ok(), "another function goes on");
         let later = now + FIRST_PAUSE;
         assert!(health.admit(IT, later).is_ok());
         assert!(health.admit(IT, later).is_err(), "one call alone tries");
-        assert_eq!(health.note(IT, None, later, None), Verdict::Recovered);
+        assert_eq!(health.note(IT, None, false), Verdict::Recovered);
         assert!(health.admit(IT, later).is_ok());
     }
 
@@ -132,10 +124,10 @@ mod tests {
     fn a_failing_trial_makes_the_pause_longer() {
         let (mut health, now) = (Health::default(), SOON);
         health.quarantine(IT, "boom", now);
-        assert_eq!(fail(&mut health, now, None), Verdict::Same, "it was under way already");
+        assert_eq!(fail(&mut health, false), Verdict::Same, "it was under way already");
         let later = now + FIRST_PAUSE;
         assert!(health.admit(IT, later).is_ok());
-        assert!(matches!(fail(&mut health, later, None), Verdict::Quarantine(_)));
+        assert!(matches!(fail(&mut health, false), Verdict::Quarantine(_)));
         assert_eq!(health.quarantine(IT, "boom", later), None, "it is told once");
         assert!(health.admit(IT, later + FIRST_PAUSE).is_err());
         assert!(health.admit(IT, later + FIRST_PAUSE * 2).is_ok());
@@ -145,26 +137,26 @@ mod tests {
     fn a_success_clears_its_own_function_alone() {
         let (mut health, now) = (Health::default(), SOON);
         for _ in 1..FAULTS {
-            fail(&mut health, now, None);
-            assert_eq!(health.note(Function::Plan, None, now, None), Verdict::Same);
+            fail(&mut health, false);
+            assert_eq!(health.note(Function::Plan, None, false), Verdict::Same);
         }
-        assert_eq!(fail(&mut health, now, None), Verdict::Quarantine("boom".to_owned()));
+        assert_eq!(fail(&mut health, false), Verdict::Quarantine("boom".to_owned()));
         health.quarantine(IT, "boom", now);
-        assert_eq!(health.note(Function::Plan, None, now, None), Verdict::Same);
+        assert_eq!(health.note(Function::Plan, None, false), Verdict::Same);
         assert!(health.reason().is_some_and(|reason| reason.starts_with("evaluate failed 5 times")));
     }
 
     #[test]
     fn faults_soon_after_a_swap_speak_against_the_swap() {
-        let (mut health, now) = (Health::default(), SOON);
-        for _ in 1..FAULTS {
-            fail(&mut health, now, Some(now));
-        }
-        assert_eq!(fail(&mut health, now, Some(now)), Verdict::RollBack("boom".to_owned()));
         let mut health = Health::default();
         for _ in 1..FAULTS {
-            fail(&mut health, now, Some(now));
+            fail(&mut health, true);
         }
-        assert!(matches!(fail(&mut health, now + GUARD, Some(now)), Verdict::Quarantine(_)));
+        assert_eq!(fail(&mut health, true), Verdict::RollBack("boom".to_owned()));
+        let mut health = Health::default();
+        for _ in 1..FAULTS {
+            fail(&mut health, true);
+        }
+        assert!(matches!(fail(&mut health, false), Verdict::Quarantine(_)), "it is guarded no more");
     }
 }

@@ -9,16 +9,19 @@ use super::{
     PluginInfo, PluginName, Plugins, Source,
     load::{File, LoadError, Stage, Staged},
     queries::{self, KnownVersion},
-    refusal::Blame,
+    refusal::{Blame, Why},
+    rollout::{
+        keep::{self, Step},
+        types::{Action, Stage as RolloutStage},
+    },
     slot::{Before, Switch, Turn},
-    types::EarlierVersion,
+    types::{self, EarlierVersion},
 };
 use crate::{
     app::App,
     db::{self, AsConn, DbError},
-    feed::{Actor, Change, Changes, Op, Topic},
+    feed::{Change, Changes, Op, Topic},
     http::auth::Scope,
-    ids::RequestId,
     wasm::cache::Digest,
 };
 
@@ -43,29 +46,85 @@ pub(super) enum TakeError {
     /// The database is.
     #[error("the database failed")]
     Database(#[from] DbError),
+    /// It is not where it was: somebody else was faster.
+    #[error("the version changed meanwhile")]
+    Moved,
 }
 
-/// Takes a file: when it can serve it is kept, and serves on every replica. Gives the plugin, and whether it is new.
+/// How a version comes into service.
+pub(super) struct Coming {
+    pub(super) action: Action,
+    pub(super) reason: Option<String>,
+    /// Where it stood as a version on its way, if it was one.
+    pub(super) from: Option<RolloutStage>,
+}
+
+impl Coming {
+    fn at_once() -> Self {
+        Self { action: Action::Loaded, reason: None, from: None }
+    }
+
+    /// Back again; `from` is where the version stood that goes, if that is known.
+    pub(super) fn back(reason: &str, from: Option<RolloutStage>) -> Self {
+        Self { action: Action::RolledBack, reason: Some(reason.to_owned()), from }
+    }
+}
+
+/// Takes a file: when it can serve it is kept, and serves on every replica, or is on its way there. Gives the plugin, and whether it
+/// is new.
 pub(super) async fn take(
     app: &App,
     name: &PluginName,
     file: File,
     changes: Changes,
 ) -> Result<(PluginInfo, Novelty), TakeError> {
-    let wasm = file.wasm.clone();
-    match app.plugins.stage(name, file).await {
+    let (wasm, source) = (file.wasm.clone(), file.source);
+    let digest = Digest::of(&wasm);
+    if let Some(reason) = keep::rejected(app, name, &digest.to_string()).filter(|_| source == Source::Folder) {
+        let error = LoadError { name: name.clone(), reason, blame: Blame::File };
+        app.plugins.refuse(digest, &error, source);
+        publish(app, name).await?;
+        return Err(error.into());
+    }
+    let known =
+        source == Source::Folder && app.plugins.slot(name).is_some_and(|slot| slot.has_refused(&digest.to_string()));
+    let refused = match app.plugins.stage(name, file).await {
         Ok(Stage::Serving(_)) => {
             // It may have mended what another file broke.
             publish(app, name).await?;
-            let info = app.plugins.get(name).ok_or_else(|| gone(name))?;
-            Ok((info, Novelty::Known))
+            return Ok((app.plugins.get(name).ok_or_else(|| gone(name))?, Novelty::Known));
         }
-        Ok(Stage::Ready(staged)) => Ok((commit(app, staged, Some(&wasm), changes).await?, Novelty::New)),
-        Err(refused) => {
-            publish(app, name).await?;
-            Err(refused.into())
+        Ok(Stage::Ready(staged)) => {
+            if keep::on_its_way(app, name).is_some_and(|candidate| candidate.digest() == digest.to_string()) {
+                return Ok((app.plugins.get(name).ok_or_else(|| gone(name))?, Novelty::Known));
+            }
+            match app.plugins.try_states(&staged).await {
+                Ok(()) => {
+                    let info = match keep::first_stage(app, &staged) {
+                        Some(stage) => keep::begin(app, staged, &wasm, stage, changes).await?,
+                        None => commit(app, staged, Some(&wasm), changes, Coming::at_once()).await?,
+                    };
+                    return Ok((info, Novelty::New));
+                }
+                Err(Why { reason, blame }) => {
+                    let refused = LoadError { name: name.clone(), reason: types::cut(reason), blame };
+                    if source == Source::Folder {
+                        app.plugins.refuse(digest, &refused, source);
+                    }
+                    refused
+                }
+            }
         }
+        Err(refused) => refused,
+    };
+    // What the host could not do now says nothing of the version, and what is tried again is told once.
+    let told = refused.blame != Blame::Host
+        && !known
+        && keep::refuse(app, name, &refused, (&digest.to_string(), source), changes).await?;
+    if !told {
+        publish(app, name).await?;
     }
+    Err(refused.into())
 }
 
 /// Whether a file was the one that serves already.
@@ -75,11 +134,20 @@ pub(super) enum Novelty {
     Known,
 }
 
-async fn commit(app: &App, staged: Staged, wasm: Option<&[u8]>, mut changes: Changes) -> Result<PluginInfo, TakeError> {
+pub(super) async fn commit(
+    app: &App,
+    staged: Staged,
+    wasm: Option<&[u8]>,
+    mut changes: Changes,
+    coming: Coming,
+) -> Result<PluginInfo, TakeError> {
     let now = app.clock.now();
     let plugin = staged.plugin().clone();
     let name = plugin.name.clone();
-    let Some(after) = staged.info() else { return Err(gone(&name).into()) };
+    let Some(mut after) = staged.info() else { return Err(gone(&name).into()) };
+    let slot = app.plugins.slot_or_new(&name);
+    let to = keep::reference(staged.release());
+    let candidate = keep::guarded(app, &slot, staged.release(), &coming);
     let mut tx = app.db.write().await?;
     if let Some(wasm) = wasm {
         queries::keep_file(&mut tx, &plugin.digest, wasm, now).await?;
@@ -94,8 +162,18 @@ async fn commit(app: &App, staged: Staged, wasm: Option<&[u8]>, mut changes: Cha
     };
     queries::keep_version(&mut tx, &version).await?;
     let enabled = queries::set_serving(&mut tx, &name, &plugin.digest, now).await?;
-    queries::prune_files(&mut tx).await?;
+    keep::replace(app, &mut tx, &mut changes, &slot, &to).await?;
     changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving: plugin.digest, enabled });
+    if let Some(candidate) = &candidate {
+        keep::put_guarded(&mut tx, &name, candidate, coming.from).await?;
+        changes.put_quietly(keep::CANDIDATES, name.as_str(), candidate);
+        after.rollout = Some(candidate.shown());
+    }
+    queries::prune_files(&mut tx).await?;
+    let before = slot.current().map(|current| keep::reference(&current));
+    let (action, reason) = (coming.action, coming.reason.as_deref());
+    keep::write(app, &mut tx, &mut changes, Step { name: &name, action, reason, from: before.as_ref(), to: Some(&to) })
+        .await?;
     changes.put(PLUGINS, name.as_str(), app.plugins.get(&name).as_ref(), &after);
     let _pending = app.plugins.pend(staged);
     app.feed.commit(tx, changes).await?;
@@ -103,7 +181,12 @@ async fn commit(app: &App, staged: Staged, wasm: Option<&[u8]>, mut changes: Cha
 }
 
 /// Goes back to the version before; `None` when there is none.
-pub(super) async fn roll_back(app: &App, name: &PluginName, changes: Changes) -> Result<Option<PluginInfo>, TakeError> {
+pub(super) async fn roll_back(
+    app: &App,
+    name: &PluginName,
+    changes: Changes,
+    coming: Coming,
+) -> Result<Option<PluginInfo>, TakeError> {
     let Some(slot) = app.plugins.slot(name) else { return Ok(None) };
     let staged = match slot.before() {
         None => return Ok(None),
@@ -116,7 +199,7 @@ pub(super) async fn roll_back(app: &App, name: &PluginName, changes: Changes) ->
             }
         }
     };
-    commit(app, staged, None, changes).await.map(Some)
+    commit(app, staged, None, changes, coming).await.map(Some)
 }
 
 /// Lets calls through or not; `None` when there is no such plugin.
@@ -135,6 +218,8 @@ pub(super) async fn switch(
     }
     let serving = after.digest.clone().unwrap_or_default();
     changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving, enabled });
+    let action = if enabled { Action::Enabled } else { Action::Disabled };
+    keep::write(app, &mut tx, &mut changes, Step { name, action, reason: None, from: None, to: None }).await?;
     changes.put(PLUGINS, name.as_str(), before.as_ref(), &after);
     app.feed.commit(tx, changes).await?;
     Ok(Some(after))
@@ -170,10 +255,17 @@ pub(super) fn apply(plugins: &Plugins, change: &Change) {
     }
     let Some(ServingNow { serving, enabled }) = change.read::<ServingNow>() else { return };
     plugins.slot_or_new(&name).switch(if enabled { Switch::On } else { Switch::Off });
-    match plugins.pending(&name, &serving) {
-        Some(staged) => staged.serve(plugins.0.services.clock.uptime()),
-        None if plugins.digest(&name).as_deref() != Some(&serving) => plugins.ask_for(name),
-        None => {}
+    if let Some(staged) = plugins.pending(&name, &serving) {
+        return staged.serve();
+    }
+    if plugins.digest(&name).as_deref() == Some(&serving) {
+        return;
+    }
+    // A version that is ready here serves at once; what is not is asked for.
+    let slot = plugins.slot_or_new(&name);
+    match slot.rollout.held(&serving).or_else(|| slot.earlier(&serving)) {
+        Some(ready) => slot.swap(&ready.again(change.at)),
+        None => plugins.ask_for(name),
     }
 }
 
@@ -192,7 +284,7 @@ pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
         Ok(Stage::Ready(staged)) => {
             let row = queries::find(&mut app.db.read().await?, name).await?;
             anyhow::ensure!(row.is_none_or(|row| row.serving == serving), "plugin {name} was replaced meanwhile");
-            staged.serve(app.plugins.0.services.clock.uptime());
+            staged.serve();
         }
         Ok(Stage::Serving(_)) => {}
         Err(error) => {
@@ -201,34 +293,46 @@ pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
         }
     }
     remember(&app.plugins, name, known);
-    Ok(())
+    let lacking = keep::lacking(&mut app.db.read().await?, &app.plugins, name).await?;
+    Ok(keep::get_ready(&app.plugins, name, lacking).await?)
 }
 
 /// Writes down what became of a plugin by itself: a version that it rolled back from, or a quarantine and its end. Operators are
-/// told by the audit and by the feed.
+/// told by the history, by the audit and by the feed.
 pub(super) async fn note(app: &App, name: &PluginName, turn: Turn) -> anyhow::Result<()> {
-    let Some(digest) = app.plugins.digest(name) else { return Ok(()) };
-    let now = app.clock.now();
+    let Some(slot) = app.plugins.slot(name) else { return Ok(()) };
+    let (Some(current), Some(info)) = (slot.current(), slot.info()) else { return Ok(()) };
     let mut tx = app.db.write().await?;
     let Some(row) = queries::find(&mut tx, name).await? else { return Ok(()) };
-    let system = Actor { name: "system:plugins".to_owned(), source: String::new(), request: RequestId(String::new()) };
-    let mut changes = Changes::by(system);
-    if turn == Turn::RolledBack && row.serving != digest {
-        queries::set_serving(&mut tx, name, &digest, now).await?;
-        if let Some(known) = queries::version(&mut tx, name, &digest).await? {
-            queries::keep_version(&mut tx, &KnownVersion { loaded_at: now, ..known }).await?;
+    let mut changes = Changes::by(keep::system("plugins"));
+    let (to, reason) = (keep::reference(&current), info.error.as_deref());
+    match turn {
+        Turn::Quarantined | Turn::Recovered => {
+            let (action, told) = match turn {
+                Turn::Quarantined => (Action::Quarantined, "quarantine"),
+                _ => (Action::Recovered, "recover"),
+            };
+            let step = Step { name, action, reason, from: None, to: Some(&to) };
+            keep::write(app, &mut tx, &mut changes, step).await?;
+            changes.audit(PLUGINS.name, name.as_str(), told, None, Some(serde_json::to_value(&info)?));
         }
-        changes.put_quietly(SERVING, name.as_str(), &ServingNow { serving: digest, enabled: row.enabled });
+        // Unless the database says otherwise by now: another version came.
+        Turn::RolledBack if row.serving != to.digest && slot.has_refused(&row.serving) => {
+            let now = app.clock.now();
+            queries::set_serving(&mut tx, name, &to.digest, now).await?;
+            if let Some(known) = queries::version(&mut tx, name, &to.digest).await? {
+                queries::keep_version(&mut tx, &KnownVersion { loaded_at: now, ..known }).await?;
+            }
+            let serving = ServingNow { serving: to.digest.clone(), enabled: row.enabled };
+            changes.put_quietly(SERVING, name.as_str(), &serving);
+            let lost = keep::taken_back(&mut tx, name, &row.serving, (&to, info.error.clone()), now).await?;
+            changes.put_quietly(keep::CANDIDATES, name.as_str(), &lost);
+            let step = Step { name, action: Action::RolledBack, reason, from: Some(&lost.plugin), to: Some(&to) };
+            keep::write(app, &mut tx, &mut changes, step).await?;
+        }
+        Turn::RolledBack => {}
     }
-    if let Some(info) = app.plugins.get(name) {
-        let action = match turn {
-            Turn::Quarantined => "quarantine",
-            Turn::Recovered => "recover",
-            Turn::RolledBack => "rollback",
-        };
-        changes.audit(PLUGINS.name, name.as_str(), action, None, Some(serde_json::to_value(&info)?));
-        changes.put_quietly(PLUGINS, name.as_str(), &info);
-    }
+    changes.put_quietly(PLUGINS, name.as_str(), &info);
     app.feed.commit(tx, changes).await?;
     Ok(())
 }
@@ -258,7 +362,7 @@ pub(super) async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Resu
 async fn serve_stored(plugins: &Plugins, name: &PluginName, file: File) -> Result<(), LoadError> {
     let (digest, source) = (Digest::of(&file.wasm), file.source);
     match plugins.stage(name, file).await {
-        Ok(Stage::Ready(staged)) => staged.serve(plugins.0.services.clock.uptime()),
+        Ok(Stage::Ready(staged)) => staged.serve(),
         Ok(Stage::Serving(_)) => {}
         Err(error) => {
             note_refusal(plugins, digest, &error, source);
@@ -288,7 +392,7 @@ async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Res
     Ok(file.map(|wasm| File { wasm: wasm.into(), source: known.source, loaded_at: known.loaded_at }))
 }
 
-fn gone(name: &PluginName) -> LoadError {
+pub(super) fn gone(name: &PluginName) -> LoadError {
     LoadError { name: name.clone(), reason: "it was removed in the meantime".to_owned(), blame: Blame::Use }
 }
 

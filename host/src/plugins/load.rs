@@ -3,10 +3,7 @@
 //!
 //! Whatever fails on the way is told in words, and the version before serves on.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -75,6 +72,10 @@ impl Staged {
         self.release.version.kind()
     }
 
+    pub(super) fn release(&self) -> &Arc<Release> {
+        &self.release
+    }
+
     pub(super) fn source(&self) -> Source {
         self.release.source
     }
@@ -84,11 +85,11 @@ impl Staged {
         self.slot.info_with(&self.release)
     }
 
-    /// Puts it in service, `now` by `Clock::uptime`.
-    pub(super) fn serve(self, now: Duration) {
+    /// Puts it in service.
+    pub(super) fn serve(self) {
         let PluginRef { name, version, digest } = &self.release.plugin;
         tracing::info!(plugin.name = %name, plugin.version = version, plugin.digest = digest, "plugin {name} serves");
-        self.slot.swap(&self.release, now);
+        self.slot.swap(&self.release);
     }
 }
 
@@ -100,7 +101,7 @@ impl Plugins {
             Stage::Serving(plugin) => Ok(plugin),
             Stage::Ready(staged) => {
                 let plugin = staged.plugin().clone();
-                staged.serve(self.0.services.clock.uptime());
+                staged.serve();
                 Ok(plugin)
             }
         }
@@ -183,7 +184,7 @@ impl Plugins {
         let descriptor = descriptor.map_err(|error| Why::call(kind, WHO, &error))?;
         self.check_in_use(&version).await?;
         let plugin = PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() };
-        Ok(Release { version, plugin, digest, descriptor, loaded_at, source })
+        Ok(Release { version, plugin, digest, descriptor, loaded_at, source, tally: Arc::default() })
     }
 
     fn kind_in(&self, wasm: &[u8]) -> Result<Kind, Why> {

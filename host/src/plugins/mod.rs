@@ -1,9 +1,9 @@
 //! Plugins: which there are, what each may do, and calls to them. Other domains hold a [`Plugins`] and nothing else from here.
 //!
 //! Read `types` and `grants`, then `slot` (what a name stands for), `load` (how a file becomes a version) and `refusal` (why not),
-//! `version` (how it is called), `share` (how much at once), `stats` (how it went) and `health` (what follows), `kinds` (what each
-//! kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`, `routes` (how versions come in and are kept). This
-//! domain never decides what an answer means; whoever asked does.
+//! `version` (how it is called), `share` (how much at once), `stats` (how it went) and `health` (what follows), `rollout` (how a new
+//! version comes in step by step), `kinds` (what each kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`,
+//! `routes` (how versions come in and are kept). This domain never decides what an answer means; whoever asked does.
 
 mod bindings;
 mod calls;
@@ -19,6 +19,7 @@ mod load;
 mod queries;
 mod refusal;
 mod report;
+pub mod rollout;
 mod routes;
 mod share;
 mod slot;
@@ -37,7 +38,7 @@ mod tests;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
 use tokio::sync::{Semaphore, mpsc};
@@ -66,6 +67,8 @@ pub use kv::Kv;
 pub use load::LoadError;
 pub(crate) use queries::{POSTGRES, STATEMENTS};
 pub use refusal::Blame;
+pub(crate) use rollout::STATEMENTS as ROLLOUT_STATEMENTS;
+pub use rollout::{Judged, Judging, Memory, Sample};
 pub use routes::routes;
 pub use types::{CallError, EarlierVersion, Kind, PluginInfo, PluginName, PluginRef, Problem, Source, State};
 pub use worker::{load, open, scan_at_start, start};
@@ -127,12 +130,16 @@ struct Inner {
     /// What is to be done that no caller waits for.
     wishes: mpsc::UnboundedSender<Wish>,
     wished: Mutex<Option<mpsc::UnboundedReceiver<Wish>>>,
+    /// Calls beside live ones.
+    lane: rollout::Lane,
+    /// Where samples of what evaluators remember come from.
+    samples: OnceLock<rollout::Samples>,
 }
 
 /// What is to be done for a plugin, again and again until it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wish {
-    /// Load the version that the database knows and this replica does not.
+    /// Get ready the versions that the database knows and this replica does not.
     Follow(PluginName),
     /// Write down what became of it by itself.
     Note(PluginName, Turn),
@@ -188,6 +195,8 @@ impl Plugins {
             seen: tokio::sync::Mutex::default(),
             wishes,
             wished: Mutex::new(Some(wished)),
+            lane: rollout::Lane::default(),
+            samples: OnceLock::new(),
         };
         Ok(Self(Arc::new(inner), Purpose::Service))
     }
@@ -205,6 +214,11 @@ impl Plugins {
     /// The kind of a plugin, when a version of it has loaded.
     pub fn kind_of(&self, name: &PluginName) -> Option<Kind> {
         Some(self.slot(name)?.current()?.version.kind())
+    }
+
+    /// Calls under way on the version that serves.
+    pub fn calls_under_way(&self, name: &PluginName) -> usize {
+        self.slot(name).and_then(|slot| slot.current()).map_or(0, |current| current.version.life().calls())
     }
 
     /// Secrets that plugins may name.

@@ -3,6 +3,7 @@
 use super::{
     grants::GrantsText,
     kv::{Entry, size},
+    rollout,
     types::{Kind, PluginName, Source},
 };
 use crate::{
@@ -29,10 +30,10 @@ statements! { STATEMENTS:
     DELETE_VERSIONS = "DELETE FROM plugin_versions WHERE plugin_name = $1";
     FILE = "SELECT component FROM plugin_files WHERE digest = $1";
     KEEP_FILE = "INSERT INTO plugin_files (digest, component, created_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
-    /// The files of the latest four versions of each plugin stay.
+    /// The files of the latest four versions of each plugin stay, and that of a version on its way.
     PRUNE_FILES = "DELETE FROM plugin_files WHERE digest NOT IN (SELECT digest FROM (SELECT digest, \
         row_number() OVER (PARTITION BY plugin_name ORDER BY loaded_at DESC, digest) AS n FROM plugin_versions) AS ranked \
-        WHERE n <= 4)";
+        WHERE n <= 4) AND digest NOT IN (SELECT digest FROM plugin_candidates)";
     ALL_GRANTS = "SELECT g.plugin_name, g.grants FROM plugin_grants g WHERE g.revision = \
         (SELECT max(l.revision) FROM plugin_grants l WHERE l.plugin_name = g.plugin_name)";
     GRANTS = "SELECT grants FROM plugin_grants WHERE plugin_name = $1 ORDER BY revision DESC LIMIT 1";
@@ -102,6 +103,7 @@ pub(super) async fn delete(tx: &mut Tx, name: &PluginName) -> Result<()> {
     for statement in [DELETE, DELETE_VERSIONS, KV_DELETE_ALL] {
         on_db!(tx, |c| sqlx::query(statement).bind(name.as_str()).execute(c).await.map(drop))?;
     }
+    rollout::forget(tx, name).await?;
     prune_files(tx).await
 }
 

@@ -17,10 +17,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     CallError, Kind, PluginInfo, PluginName, Problem as ConfigProblem, Source,
     grants::{Grants, GrantsText},
-    keeper::{self, Novelty, TakeError},
+    keeper::{self, Coming, Novelty, TakeError},
     load::File,
     queries::{self, KnownVersion},
     refusal::Blame,
+    rollout::{
+        self,
+        keep::{self, Step},
+        types::Action,
+    },
     slot::Switch,
     trial::{self, Trial},
 };
@@ -55,6 +60,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(grants, set_grants))
         .routes(routes!(check))
         .routes(routes!(run))
+        .merge(rollout::routes::routes())
 }
 
 /// Which page of plugins.
@@ -174,7 +180,12 @@ async fn versions(
 async fn roll_back(who: PluginsWrite, State(app): State<App>, Path(name): Path<String>) -> ApiResult<Json<PluginInfo>> {
     let name = known(&name)?;
     app.plugins.get(&name).or_not_found("plugin")?;
-    let done = keeper::roll_back(&app, &name, Changes::by(who.actor())).await?;
+    if let Some(candidate) = keep::on_its_way(&app, &name) {
+        let told = rollout::routes::told(&candidate);
+        return Err(ApiError::Conflict(format!("{told}, beside the one that serves: abort it first")));
+    }
+    let coming = Coming::back("rolled back by hand", None);
+    let done = keeper::roll_back(&app, &name, Changes::by(who.actor()), coming).await?;
     done.map(Json).ok_or_else(|| ApiError::Conflict(format!("the plugin {name} has no version before this one")))
 }
 
@@ -221,6 +232,8 @@ async fn set_grants(
     let actor = who.actor();
     queries::keep_grants(&mut tx, &name, &grants, &actor.name, app.clock.now()).await?;
     let mut changes = Changes::by(actor);
+    let granted = Step { name: &name, action: Action::Granted, reason: None, from: None, to: None };
+    keep::write(&app, &mut tx, &mut changes, granted).await?;
     changes.put(GRANTS, name.as_str(), before.as_ref(), &grants);
     app.feed.commit(tx, changes).await?;
     Ok(Json(grants))
@@ -293,6 +306,7 @@ impl From<TakeError> for ApiError {
                 Blame::Host => Self::Unavailable(refused.reason, 30),
             },
             TakeError::Database(error) => error.into(),
+            TakeError::Moved => Self::Conflict(error.to_string()),
         }
     }
 }

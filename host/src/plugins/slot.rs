@@ -14,6 +14,7 @@ use super::{
     health::{Health, Verdict},
     kinds::lifecycle::Descriptor,
     refusal::Refused,
+    rollout::{Rollout, Tally, types::Candidate},
     stats::{Event, Function, Outcome, VersionStats},
     types::{CallError, EarlierVersion, PluginInfo, PluginName, PluginRef, Source, State},
     version::{Own, Version},
@@ -31,6 +32,8 @@ pub(super) struct Release {
     pub(super) descriptor: Descriptor,
     pub(super) loaded_at: Timestamp,
     pub(super) source: Source,
+    /// What was seen of its calls on this replica.
+    pub(super) tally: Arc<Mutex<Tally>>,
 }
 
 /// The place of one plugin.
@@ -40,6 +43,8 @@ pub(super) struct Slot {
     pub(super) loading: Arc<tokio::sync::Mutex<()>>,
     /// What all its versions have in common.
     pub(super) own: Own,
+    /// Versions on their way, and those that go.
+    pub(super) rollout: Rollout,
     current: ArcSwapOption<Release>,
     rest: Mutex<Rest>,
 }
@@ -51,8 +56,6 @@ struct Rest {
     disabled: bool,
     grants: Arc<Grants>,
     health: Health,
-    /// By `Clock::uptime`; when there is something to go back to.
-    swapped_at: Option<Duration>,
 }
 
 /// A version before: ready to serve, or only known from before this process started.
@@ -77,8 +80,14 @@ pub(super) enum Before {
 
 impl Slot {
     pub(super) fn new(own: Own) -> Self {
-        let name = own.name.clone();
-        Self { name, loading: Arc::default(), own, current: ArcSwapOption::empty(), rest: Mutex::default() }
+        Self {
+            name: own.name.clone(),
+            loading: Arc::default(),
+            own,
+            rollout: Rollout::default(),
+            current: ArcSwapOption::empty(),
+            rest: Mutex::default(),
+        }
     }
 
     fn rest(&self) -> MutexGuard<'_, Rest> {
@@ -122,6 +131,11 @@ impl Slot {
         self.rest().refused.clone()
     }
 
+    /// Whether the version of this digest is the one that was refused last, or that was gone back from.
+    pub(super) fn has_refused(&self, digest: &str) -> bool {
+        self.rest().refused.as_ref().is_some_and(|refused| refused.digest.to_string() == digest)
+    }
+
     /// Forgets a refusal: the file that serves is the one that lies there.
     pub(super) fn clear_refusal(&self) -> bool {
         self.rest().refused.take().is_some()
@@ -133,7 +147,7 @@ impl Slot {
     }
 
     /// Puts a version in service; the one before is kept.
-    pub(super) fn swap(&self, release: &Release, now: Duration) {
+    pub(super) fn swap(&self, release: &Release) {
         let mut rest = self.rest();
         rest.forget(&release.plugin.digest);
         // Grants may have changed while it was compiled.
@@ -141,11 +155,10 @@ impl Slot {
         release.version.serve(true);
         let before = self.current.swap(Some(release));
         self.own.stats.happened(Event::Swapped);
-        rest.swapped_at = None;
+        self.rollout.swapped(before.as_ref());
         if let Some(before) = before {
             before.version.serve(false);
             rest.keep(Earlier::of(&before));
-            rest.swapped_at = Some(now);
         }
         rest.refused = None;
         rest.health = Health::default();
@@ -190,6 +203,7 @@ impl Slot {
         if let Some(current) = self.current.load_full() {
             self.current.store(Some(current.regrant(&grants)));
         }
+        self.rollout.regrant(|held| held.regrant(&grants));
         rest.grants = grants;
     }
 
@@ -211,8 +225,8 @@ impl Slot {
         if self.current.load().as_ref().is_none_or(|current| current.digest != by.digest) {
             return None;
         }
-        let swapped_at = rest.swapped_at;
-        let why = match rest.health.note(function, fault, now, swapped_at) {
+        // How long a swap is guarded is kept with the versions on their way.
+        let why = match rest.health.note(function, fault, self.rollout.is_guarded()) {
             Verdict::Same => return None,
             Verdict::Recovered => return Some((Turn::Recovered, "serves again".to_owned())),
             Verdict::Quarantine(why) => why,
@@ -230,7 +244,8 @@ impl Slot {
 
     /// Goes back by itself, when the version before is ready, and takes note why.
     fn step_back(&self, rest: &mut Rest, why: &str) -> Option<Arc<Release>> {
-        let to = rest.earlier.first()?.release.clone()?;
+        // Calls that it had when it was replaced may have been ended: it serves anew.
+        let to = rest.earlier.first()?.release.as_ref()?.regrant(&rest.grants);
         rest.earlier.remove(0);
         to.version.serve(true);
         let from = self.current.swap(Some(Arc::clone(&to)))?;
@@ -240,15 +255,19 @@ impl Slot {
         rest.refused = Some(Refused::for_good(from.digest, error, from.source));
         rest.keep(Earlier::of(&from));
         rest.health = Health::default();
-        rest.swapped_at = None;
+        self.rollout.swapped(Some(&from));
+        self.rollout.unguard();
         Some(to)
     }
 
-    /// What was counted of the version that serves and of the one before it.
+    /// What was counted of the version that serves, of the one before it, and of one on its way.
     pub(super) fn counted(&self) -> Vec<(PluginRef, Arc<VersionStats>)> {
         let before = self.rest().earlier.first().and_then(|earlier| earlier.release.clone());
+        let mut releases: Vec<Arc<Release>> = self.current().into_iter().chain(before).collect();
+        let on_its_way = self.rollout.on_its_way();
+        releases.extend(on_its_way.filter(|other| releases.iter().all(|release| release.digest != other.digest)));
         let counted = |release: Arc<Release>| (release.plugin.clone(), Arc::clone(release.version.stats()));
-        self.current().into_iter().chain(before).map(counted).collect()
+        releases.into_iter().map(counted).collect()
     }
 
     /// What is the matter with it, unless there is only a place kept for it.
@@ -263,6 +282,35 @@ impl Slot {
         if let Some(current) = self.current() {
             current.version.trim();
         }
+        self.rollout.trim();
+    }
+
+    /// Puts in force where a version on its way stands.
+    pub(super) fn set_candidate(&self, candidate: Option<Candidate>) {
+        let before = candidate.as_ref().and_then(|candidate| candidate.before.as_ref());
+        let before = before.and_then(|before| self.earlier(&before.digest));
+        let seen = before.map(|release| release.tally.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        self.rollout.set_candidate(candidate, seen);
+    }
+
+    /// An earlier version, when it is ready to serve.
+    pub(super) fn earlier(&self, digest: &str) -> Option<Arc<Release>> {
+        let rest = self.rest();
+        rest.earlier.iter().find(|earlier| earlier.known.digest == digest)?.release.clone()
+    }
+
+    /// Keeps an earlier version ready to serve.
+    pub(super) fn ready(&self, release: &Arc<Release>) {
+        let mut rest = self.rest();
+        if let Some(earlier) = rest.earlier.iter_mut().find(|earlier| earlier.known.digest == release.plugin.digest) {
+            earlier.release = Some(Arc::clone(release));
+        }
+    }
+
+    /// Versions whose memories are to be kept.
+    pub(super) fn remembering(&self) -> Vec<String> {
+        let serving = self.current().map(|current| current.plugin.digest.clone());
+        serving.into_iter().chain(self.rollout.remembering()).collect()
     }
 
     /// The plugin as people see it, or nothing when there is only a place kept for it.
@@ -317,6 +365,8 @@ impl Slot {
             calls,
             failures,
             previous: rest.earlier.iter().map(|earlier| earlier.known.clone()).collect(),
+            rollout: self.rollout.info(),
+            draining: self.rollout.draining(),
         })
     }
 }
@@ -339,7 +389,7 @@ pub(super) enum Switch {
 impl Release {
     /// The same release under other grants.
     fn regrant(&self, grants: &Arc<Grants>) -> Arc<Self> {
-        let Self { version, plugin, digest, descriptor, loaded_at, source } = self;
+        let Self { version, plugin, digest, descriptor, loaded_at, source, tally } = self;
         Arc::new(Self {
             version: version.regrant(grants),
             plugin: plugin.clone(),
@@ -347,12 +397,13 @@ impl Release {
             descriptor: descriptor.clone(),
             loaded_at: *loaded_at,
             source: *source,
+            tally: Arc::clone(tally),
         })
     }
 
     /// The same release, in service from `now` on.
     pub(super) fn again(&self, now: Timestamp) -> Self {
-        let Self { version, plugin, digest, descriptor, loaded_at: _, source } = self;
+        let Self { version, plugin, digest, descriptor, loaded_at: _, source, tally: _ } = self;
         Self {
             version: version.clone(),
             plugin: plugin.clone(),
@@ -360,6 +411,7 @@ impl Release {
             descriptor: descriptor.clone(),
             loaded_at: now,
             source: *source,
+            tally: Arc::default(),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Stage {
         let slot = self.host.plugins.slot(&self.name).unwrap();
         let Some(Before::Ready(release)) = slot.before() else { return false };
         let staged = self.host.plugins.stage_again(&slot, &release).await;
-        staged.serve(self.host.plugins.0.services.clock.uptime());
+        staged.serve();
         true
     }
 

@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 
 use crate::{clock::Timestamp, text_enum, wasm::call::Fault};
 
-use super::bindings::looma::plugin::types as wit;
+use super::{
+    bindings::looma::plugin::types as wit,
+    rollout::types::{DrainingVersion, RolloutInfo},
+};
 
 /// Name of a plugin: lower-case letters, digits and hyphens, at most 63, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -158,6 +161,12 @@ pub struct PluginInfo {
     pub failures: u64,
     /// What can be rolled back to, latest first.
     pub previous: Vec<EarlierVersion>,
+    /// The newest version on its way into service, and what became of it; absent until there was one.
+    #[serde(default)]
+    pub rollout: Option<RolloutInfo>,
+    /// Versions that were replaced and still have calls under way.
+    #[serde(default)]
+    pub draining: Vec<DrainingVersion>,
 }
 
 /// One fault of a configuration.

@@ -4,7 +4,7 @@
 //! while it runs, and comes back only from a call that went well: whatever else happens drops it.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,13 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use crate::wasm::call::{self, Fault, classify};
 use crate::wasm::engine;
 use crate::wasm::limits::Limits;
-use crate::wasm::pulse::{Until, ticks};
+use crate::wasm::pulse::Until;
 
 use super::grants::Grants;
 use super::host_api::{self, Ctx, Services};
 use super::kinds::Guest;
 use super::kinds::lifecycle::Lifecycle;
+use super::rollout::Life;
 use super::share::Share;
 use super::stats::{Function, PluginStats, VersionStats};
 use super::types::{CallError, Kind, PluginName};
@@ -33,6 +34,8 @@ const CALLS: u32 = 10_000;
 const GRACE: Duration = Duration::from_millis(50);
 /// How long an instance is kept that no call needs.
 const KEPT: Duration = Duration::from_secs(60);
+/// What a call is told when its version was replaced and its time to finish is over.
+const OVER: &str = "it was ended: its version was replaced, and the time to finish was over";
 
 /// One instance.
 pub(super) struct Live {
@@ -64,11 +67,31 @@ impl Own {
     pub(super) fn new(name: PluginName, threads: usize) -> Self {
         Self { name, share: Arc::new(Share::new(threads)), stats: Arc::default() }
     }
+
+    /// The same plugin with a share beside its own, for one call at a time.
+    fn apart(&self) -> Self {
+        Self { share: Arc::new(Share::new(1)), ..self.clone() }
+    }
 }
 
 /// One version of a plugin.
 #[derive(Clone)]
-pub(super) struct Version(Arc<Inner>);
+pub(super) struct Version(Arc<Inner>, Option<Arc<Meter>>);
+
+/// How long the last call took in the guest, without the time that it waited for its turn.
+#[derive(Debug, Default)]
+pub(super) struct Meter(AtomicU64);
+
+impl Meter {
+    fn note(&self, took: Duration) {
+        self.0.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Nothing, when no call got to run.
+    pub(super) fn took(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
 
 struct Inner {
     own: Own,
@@ -80,6 +103,7 @@ struct Inner {
     stats: Arc<VersionStats>,
     idle: Mutex<Vec<Idle>>,
     resting: AtomicBool,
+    life: Arc<Life>,
 }
 
 impl Version {
@@ -106,6 +130,22 @@ impl Version {
         version
     }
 
+    /// The same version with a share and counts of its own: nobody waits for what runs there, and it is counted nowhere else.
+    pub(super) fn apart(&self) -> Self {
+        let Inner { own, kind, pre, grants, services, .. } = &*self.0;
+        Self::new(&own.apart(), *kind, pre.clone(), grants, services, Arc::default())
+    }
+
+    /// The same version, with the time of calls noted.
+    pub(super) fn metered(&self, meter: &Arc<Meter>) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::clone(meter)))
+    }
+
+    /// Its calls under way.
+    pub(super) fn life(&self) -> &Life {
+        &self.0.life
+    }
+
     fn new(
         own: &Own,
         kind: Kind,
@@ -114,7 +154,7 @@ impl Version {
         services: &Arc<Services>,
         stats: Arc<VersionStats>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             own: own.clone(),
             kind,
             pre,
@@ -124,7 +164,9 @@ impl Version {
             stats,
             idle: Mutex::default(),
             resting: AtomicBool::new(false),
-        }))
+            life: Arc::default(),
+        };
+        Self(Arc::new(inner), None)
     }
 
     pub(super) fn name(&self) -> &PluginName {
@@ -159,16 +201,17 @@ impl Version {
         function: Function,
         call: impl FnOnce(&mut Live) -> wasmtime::Result<R> + Send + 'static,
     ) -> Result<R, CallError> {
+        let under_way = self.0.life.enter();
         let (asked, patience) = (Instant::now(), self.0.patience());
         let turn = self.0.own.share.turn(self.0.kind, &patience).await?;
         let (begin, begun) = oneshot::channel();
-        let (inner, span) = (Arc::clone(&self.0), tracing::Span::current());
+        let (version, span) = (self.clone(), tracing::Span::current());
         let mut running = pin!(self.0.services.workers.run(move || {
             // Whoever listens for it may be gone.
             let _ = begin.send(());
-            inner.stats.waited(function, asked.elapsed());
-            let answer = span.in_scope(|| inner.call_now(function, call));
-            drop(turn);
+            version.0.stats.waited(function, asked.elapsed());
+            let answer = span.in_scope(|| version.call_now(function, call));
+            drop((turn, under_way));
             answer
         }));
         tokio::select! {
@@ -178,17 +221,21 @@ impl Version {
             () = patience.wait() => return Err(CallError::Busy),
         }
         // The guest is interrupted at its deadline; this is for a host function that does not come back.
-        let late = self.0.services.pulse.after(self.0.limits.deadline + GRACE);
+        let (began, late) = (Instant::now(), self.0.services.pulse.after(self.0.limits.deadline + GRACE));
         tokio::select! {
             biased;
             answer = &mut running => Ok(answer??),
-            () = late.wait() => Err(CallError::Timeout),
+            () = late.wait() => {
+                self.took(began.elapsed());
+                Err(CallError::Timeout)
+            }
         }
     }
 
     /// Runs a call that may wait. Each has an instance of its own, so that nothing leaks from one to the next; it is dropped when
     /// whoever asked goes away.
     pub(super) async fn io<R: Send + 'static>(&self, function: Function, call: IoCall<R>) -> Result<R, CallError> {
+        let _under_way = self.0.life.enter();
         let asked = Instant::now();
         let _turn = self.0.own.share.turn(self.0.kind, &self.0.patience()).await?;
         self.0.stats.waited(function, asked.elapsed());
@@ -201,9 +248,32 @@ impl Version {
                 answer.and_then(|answer| answer).map_err(CallError::from)
             }
             () = late.wait() => Err(CallError::Timeout),
+            // A guest that waits for the host sees no epoch: its call is dropped from outside.
+            () = self.0.life.over() => Err(CallError::Trap(OVER.to_owned())),
         };
-        self.0.stats.ran(function, began.elapsed());
+        let took = began.elapsed();
+        self.0.stats.ran(function, took);
+        self.took(took);
         answer
+    }
+
+    fn call_now<R>(&self, function: Function, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
+        let (began, worked) = (Instant::now(), call::thread_time());
+        let answer = self.0.call_here(call);
+        let took = began.elapsed();
+        self.0.stats.ran(function, took);
+        self.took(took);
+        match answer {
+            // It did not run for its deadline, it hardly ran: the machine had no time for it.
+            Err(Fault::Timeout) if (call::thread_time() - worked) * 10 < self.0.limits.deadline => Err(Fault::Busy),
+            answer => answer,
+        }
+    }
+
+    fn took(&self, took: Duration) {
+        if let Some(meter) = &self.1 {
+            meter.note(took);
+        }
     }
 }
 
@@ -217,27 +287,15 @@ impl Inner {
         self.services.pulse.after(self.limits.deadline)
     }
 
-    fn call_now<R>(&self, function: Function, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
-        let (began, worked) = (Instant::now(), call::thread_time());
-        let answer = self.call_here(call);
-        self.stats.ran(function, began.elapsed());
-        match answer {
-            // It did not run for its deadline, it hardly ran: the machine had no time for it.
-            Err(Fault::Timeout) if (call::thread_time() - worked) * 10 < self.limits.deadline => Err(Fault::Busy),
-            answer => answer,
-        }
-    }
-
     fn call_here<R>(&self, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
         let kept = self.idle().pop();
         let mut live = match kept {
             Some(Idle { mut live, .. }) => {
-                live.store.set_epoch_deadline(ticks(self.limits.deadline));
+                live.ready(&self.limits);
                 live
             }
             None => self.instantiate()?,
         };
-        live.ready(&self.limits);
         let answer = call(&mut live);
         self.stats.reached(live.store.data().limiter.memory_bytes());
         match answer {
@@ -245,48 +303,54 @@ impl Inner {
                 self.give_back(live);
                 Ok(answer)
             }
-            Err(error) => Err(fault(&error, &live.store)),
+            Err(error) => Err(self.fault(&error, &live.store)),
         }
     }
 
-    /// The deadline of the call begins here: what a guest does when it is instantiated counts.
+    /// The deadline of the call begins with the store: what a guest does when it is instantiated counts.
     fn instantiate(&self) -> Result<Live, Fault> {
-        let mut store = self.store();
-        store.epoch_deadline_trap();
-        store.set_epoch_deadline(ticks(self.limits.deadline));
+        let mut store = self.store(UpdateDeadline::Continue);
         match self.pre.instantiate(&mut store).and_then(|instance| self.bind(&mut store, &instance)) {
-            Ok((lifecycle, guest)) => Ok(Live { store, lifecycle, guest, calls: 0 }),
-            Err(error) => Err(fault(&error, &store)),
+            Ok((lifecycle, guest)) => Ok(Live { store, lifecycle, guest, calls: 1 }),
+            Err(error) => Err(self.fault(&error, &store)),
         }
     }
 
     async fn call_waiting<R>(&self, call: IoCall<R>) -> Result<R, Fault> {
-        let mut store = self.store();
-        store.epoch_deadline_callback(|store| {
-            Ok(match store.data().reach.deadline.is_past() {
-                true => UpdateDeadline::Interrupt,
-                false => UpdateDeadline::Yield(1),
-            })
-        });
-        store.set_epoch_deadline(1);
+        let mut store = self.store(UpdateDeadline::Yield);
         let made = match self.pre.instantiate_async(&mut store).await {
             Ok(instance) => self.bind(&mut store, &instance),
             Err(error) => Err(error),
         };
-        let (lifecycle, guest) = made.map_err(|error| fault(&error, &store))?;
-        let mut live = Live { store, lifecycle, guest, calls: 0 };
+        let (lifecycle, guest) = made.map_err(|error| self.fault(&error, &store))?;
+        let mut live = Live { store, lifecycle, guest, calls: 1 };
         let answer = call(&mut live).await;
         self.stats.reached(live.store.data().limiter.memory_bytes());
-        answer.map_err(|error| fault(&error, &live.store))
+        answer.map_err(|error| self.fault(&error, &live.store))
     }
 
-    fn store(&self) -> Store<Ctx> {
+    /// A fresh store. At each tick of the epoch it is asked whether the call must end; until then it does what `go_on` says.
+    fn store(&self, go_on: fn(u64) -> UpdateDeadline) -> Store<Ctx> {
         let Self { own, kind, limits, grants, services, stats, .. } = self;
         let mut store = Store::new(self.pre.engine(), Ctx::new(own, *kind, *limits, grants, services, stats));
         store.limiter(|ctx| &mut ctx.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
+        let life = Arc::clone(&self.life);
+        store.epoch_deadline_callback(move |store| {
+            let ends = store.data().reach.deadline.is_past() || life.is_over();
+            Ok(if ends { UpdateDeadline::Interrupt } else { go_on(1) })
+        });
+        store.set_epoch_deadline(1);
         store
+    }
+
+    fn fault(&self, error: &wasmtime::Error, store: &Store<Ctx>) -> Fault {
+        let ctx = store.data();
+        match classify(error, ctx.limiter.denied(), &ctx.stderr_tail()) {
+            Fault::Timeout if self.life.is_over() => Fault::Trap(OVER.to_owned()),
+            fault => fault,
+        }
     }
 
     fn bind(&self, store: &mut Store<Ctx>, instance: &Instance) -> wasmtime::Result<(Lifecycle, Guest)> {
@@ -311,12 +375,9 @@ impl Inner {
 impl Live {
     fn ready(&mut self, limits: &Limits) {
         self.calls += 1;
+        // The deadline counts anew, and is looked at from the next tick on.
+        self.store.set_epoch_deadline(1);
         self.store.set_hostcall_fuel(limits.hostcall_bytes);
         self.store.data_mut().renew(limits);
     }
-}
-
-fn fault(error: &wasmtime::Error, store: &Store<Ctx>) -> Fault {
-    let ctx = store.data();
-    classify(error, ctx.limiter.denied(), &ctx.stderr_tail())
 }

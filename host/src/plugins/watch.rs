@@ -24,6 +24,7 @@ use super::{
     keeper::{self, TakeError},
     load::{File, LoadError},
     refusal::Blame,
+    rollout::keep::system,
 };
 use crate::{app::App, feed::Changes, wasm::cache::Digest};
 
@@ -200,8 +201,9 @@ async fn take(
         return Ok(());
     }
     let file = File { wasm, source: Source::Folder, loaded_at: app.clock.now() };
-    match keeper::take(app, name, file, Changes::unaudited()).await {
-        Ok(_) | Err(TakeError::Refused(_)) => Ok(()),
+    match keeper::take(app, name, file, Changes::by(system("plugins.watch"))).await {
+        // Whoever was faster has taken another file, or the same.
+        Ok(_) | Err(TakeError::Refused(_) | TakeError::Moved) => Ok(()),
         Err(TakeError::Database(error)) => Err(error.into()),
     }
 }
@@ -216,7 +218,7 @@ async fn lose(app: &App, name: &PluginName) -> anyhow::Result<()> {
         return Ok(());
     }
     tracing::info!(plugin.name = %name, "the file of plugin {name} is gone, and so is the plugin");
-    keeper::remove(app, name, Changes::unaudited()).await.map(drop)
+    keeper::remove(app, name, Changes::by(system("plugins.watch"))).await.map(drop)
 }
 
 /// Removes a plugin's file from the folder, if it is there.

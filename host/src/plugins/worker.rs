@@ -11,6 +11,7 @@ use super::{
     Kv, PluginName, PluginSettings, Plugins, Secrets, Wish,
     grants::{Grants, GrantsText},
     keeper, queries, refusal,
+    rollout::{self, keep},
     routes::GRANTS,
     watch::{self, Occasion},
 };
@@ -61,6 +62,10 @@ pub fn open(settings: &Settings, db: &Db, feed: &Feed, clock: &Clock, ids: &Ids)
     feed.on(keeper::SERVING, move |change| keeper::apply(&serving, change));
     let granted = plugins.clone();
     feed.on(GRANTS, move |change| apply_grants(&granted, change));
+    let moved = plugins.clone();
+    feed.on(keep::CANDIDATES, move |change| keep::apply(&moved, change));
+    let told = plugins.clone();
+    feed.on(keep::POLICIES, move |change| keep::apply_policy(&told, change));
     // What people see is made when they ask; the topic is there for those who watch.
     feed.on(keeper::PLUGINS, |_| {});
     Ok(plugins)
@@ -71,7 +76,8 @@ pub async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Result<()> 
     for (name, Json(grants)) in queries::all_grants(on).await? {
         grant(plugins, &name, &grants);
     }
-    keeper::load(on, plugins).await
+    keeper::load(on, plugins).await?;
+    keep::load(on, plugins).await
 }
 
 /// Takes what lies in the folder, before the server serves.
@@ -104,6 +110,7 @@ pub fn start(app: &App) {
             Ok(())
         }
     });
+    rollout::worker::start(app);
     app.tasks.spawn("plugins.watch", watch::watch(app.clone()));
     app.tasks.spawn("plugins.follow", follow(app.clone()));
 }

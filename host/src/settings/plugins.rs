@@ -20,6 +20,10 @@ pub struct Plugins {
     pub deadline_ms: u64,
     /// The time that compiling one component may take, in seconds.
     pub compile_seconds: u64,
+    /// How long after a swap a version is taken back by itself when it fails or is slow, where its policy does not say, in seconds.
+    pub guard_seconds: u64,
+    /// How long calls on a version that was replaced may go on, in seconds.
+    pub drain_seconds: u64,
     /// Threads that pure plugins run on, at least two; two a core, at least four, when absent. One plugin has half of them at most,
     /// and more are started while plugins hold theirs.
     pub threads: Option<usize>,
@@ -38,6 +42,8 @@ impl Default for Plugins {
             total_memory_bytes: 2 << 30,
             deadline_ms: 5000,
             compile_seconds: 120,
+            guard_seconds: 300,
+            drain_seconds: 30,
             threads: None,
             cache: None,
             compiler: None,

@@ -7,21 +7,22 @@ use std::{
     time::Duration,
 };
 
-use super::Recollection;
+use super::{
+    Recollection,
+    states::{self, States},
+};
 use crate::{
     alerts::{
         machine::Verdict,
-        queries::{self, Remembered},
         rules::{Rule, RuleSpec},
-        types::RuleId,
     },
     app::App,
     clock::Timestamp,
     db,
     ids::ServiceId,
-    metrics::{Columns, Series, SeriesId},
+    metrics::{Columns, Metrics, Series, SeriesId},
     notify::By,
-    plugins::{CallError, EvalContext, EvalState, Evaluated, PluginName, Requirements, SeriesBatch, Verdicts},
+    plugins::{self, CallError, EvalContext, Judging, Memory, PluginName, PluginRef, Requirements, SeriesBatch},
 };
 
 /// How many series a call takes, and how many when each brings hours of points.
@@ -73,7 +74,9 @@ pub struct Judgement {
 pub(super) struct Judged {
     pub judgements: Vec<Judgement>,
     /// What the evaluator wants to remember.
-    pub next: Vec<Remembered>,
+    pub next: Vec<(SeriesId, Memory)>,
+    /// The versions of it whose memories are to be kept.
+    pub keep: Vec<String>,
     /// Series that crash the evaluator: nothing is said of them, and what is known of them stays as it is.
     pub unjudged: Vec<Arc<Series>>,
     /// How the evaluator failed on them.
@@ -97,7 +100,7 @@ impl Judged {
 /// One call's worth.
 struct Call<'a> {
     app: &'a App,
-    rule: &'a RuleSpec,
+    rule: &'a Rule,
     plugin: PluginName,
     needs: Requirements,
     config: String,
@@ -132,10 +135,13 @@ pub(super) async fn judge(
     let series = select(app, &rule.spec);
     let mut judged = Judged::default();
     if needs.state && own.states.is_none() {
-        own.states = Some(states(app, &rule.rule_id).await?);
+        own.states = Some(states::read(&app.db, &rule.rule_id).await?);
     }
     let remembered = own.states.as_ref().filter(|_| needs.state);
-    let call = Call { app, rule: &rule.spec, plugin, needs, config, now };
+    if remembered.is_some() {
+        judged.keep = app.plugins.remembering(&plugin);
+    }
+    let call = Call { app, rule, plugin, needs, config, now };
     let lookback = Duration::from_millis(needs.lookback_ms);
     for part in series.chunks(if lookback > LONG { A_LONG_CALL } else { A_CALL }) {
         call.judge(part, lookback, remembered, &mut judged).await?;
@@ -147,18 +153,13 @@ pub(super) async fn judge(
     }
 }
 
-async fn states(app: &App, rule: &RuleId) -> db::Result<HashMap<SeriesId, Remembered>> {
-    let states = queries::states(&mut app.db.read().await?, rule).await?;
-    Ok(states.into_iter().map(|state| (state.series, state)).collect())
-}
-
 impl Call<'_> {
     /// Judges these series; where they crash the evaluator, those that do not.
     async fn judge(
         &self,
         series: &[Arc<Series>],
         lookback: Duration,
-        remembered: Option<&HashMap<SeriesId, Remembered>>,
+        remembered: Option<&States>,
         judged: &mut Judged,
     ) -> Result<(), JudgeError> {
         // Halves stand behind all that are as large, so that faults and answers alternate: what crashes on a few series is not taken
@@ -167,14 +168,13 @@ impl Call<'_> {
         let mut searches = SEARCHES;
         while let Some(part) = parts.pop_front() {
             let batch = Arc::new(self.batch(part, lookback).await?);
-            let previous = remembered.map(|remembered| previous(part, remembered));
-            match self.evaluate(batch, previous).await {
-                Ok(Evaluated { verdicts, by }) => {
-                    if let Some(next) = &verdicts.next {
-                        judged.next.extend(unpack(part, next));
-                    }
-                    judged.judgements.extend(self.judgements(part, verdicts, by.into()));
-                }
+            let remembered = remembered.map(|all| {
+                let of = |one: &Arc<Series>| all.get(&one.series_id).map(Vec::as_slice).unwrap_or_default();
+                part.iter().map(of).collect()
+            });
+            let judging = Judging { rule: self.rule.rule_id.as_str(), context: self.context(), batch, remembered };
+            match self.app.plugins.judge(&self.plugin, &judging).await {
+                Ok(said) => self.take(part, said, judged),
                 Err(error @ CallError::Trap(_)) if part.len() > 1 && searches >= 2 => {
                     judged.crash.get_or_insert(error);
                     searches -= 2;
@@ -193,28 +193,17 @@ impl Call<'_> {
 
     /// The points of these series; a latest point that is older than the rule's patience is none.
     async fn batch(&self, series: &[Arc<Series>], lookback: Duration) -> anyhow::Result<SeriesBatch> {
-        let metrics = &self.app.metrics;
-        let columns = match lookback > metrics.recent() {
-            true => metrics.history(series, self.now.minus(lookback), self.now.plus(Duration::from_millis(1))).await?,
-            false => metrics.batch(series, lookback),
-        };
-        let labels = match self.needs.labels {
-            true => series.iter().map(|series| labels(series)).collect(),
-            false => Vec::new(),
-        };
-        let Columns { ids, offsets, times, values } = match lookback {
-            Duration::ZERO => self.fresh(columns),
-            _ => columns,
-        };
-        Ok(SeriesBatch { ids, offsets, times, values, labels })
+        let batch = batch(&self.app.metrics, series, self.needs, self.now).await?;
+        Ok(if lookback.is_zero() { self.fresh(batch) } else { batch })
     }
 
-    fn fresh(&self, all: Columns) -> Columns {
-        let oldest = self.now.minus(self.rule.patience()).millis();
+    fn fresh(&self, all: SeriesBatch) -> SeriesBatch {
+        let oldest = self.now.minus(self.rule.spec.patience()).millis();
         if all.times.iter().all(|at| *at >= oldest) {
             return all;
         }
-        let mut fresh = Columns { ids: all.ids, offsets: vec![0], times: Vec::new(), values: Vec::new() };
+        let SeriesBatch { ids, labels, .. } = all;
+        let mut fresh = SeriesBatch { ids, offsets: vec![0], times: Vec::new(), values: Vec::new(), labels };
         for ends in all.offsets.windows(2) {
             for point in ends[0] as usize..ends[1] as usize {
                 if all.times[point] >= oldest {
@@ -227,54 +216,56 @@ impl Call<'_> {
         fresh
     }
 
-    async fn evaluate(&self, batch: Arc<SeriesBatch>, previous: Option<EvalState>) -> Result<Evaluated, CallError> {
-        let interval_ms = u32::try_from(self.rule.interval_seconds * 1000).unwrap_or(u32::MAX);
-        let context = EvalContext { now_ms: self.now.millis(), interval_ms, config: self.config.clone() };
-        self.app.plugins.evaluate(&self.plugin, context, batch, previous).await
+    fn context(&self) -> EvalContext {
+        let interval_ms = u32::try_from(self.rule.spec.interval_seconds * 1000).unwrap_or(u32::MAX);
+        EvalContext { now_ms: self.now.millis(), interval_ms, config: self.config.clone() }
     }
 
-    fn judgements(&self, series: &[Arc<Series>], verdicts: Verdicts, by: By) -> Vec<Judgement> {
-        let Verdicts { levels, scores, notes, next: _ } = verdicts;
-        let mut notes: HashMap<usize, String> = notes.into_iter().map(|(at, note)| (at as usize, note)).collect();
-        let by = Arc::new(by);
-        let one = |(n, ((series, level), score)): (usize, ((&Arc<Series>, u8), f64))| Judgement {
-            series: series.clone(),
-            verdict: Verdict::from_level(level, self.rule.severity),
-            value: score.is_finite().then_some(score),
-            note: notes.remove(&n),
-            by: by.clone(),
+    fn take(&self, series: &[Arc<Series>], said: plugins::Judged, judged: &mut Judged) {
+        let plugins::Judged { levels, scores, notes, by, next } = said;
+        let mut names: HashMap<String, Arc<By>> = HashMap::new();
+        let mut name = |by: &PluginRef| {
+            let known = names.entry(by.digest.clone());
+            known.or_insert_with(|| Arc::new(By::from(by.clone()))).clone()
         };
-        series.iter().zip(levels).zip(scores).enumerate().map(one).collect()
+        let said = levels.into_iter().zip(scores).zip(notes).zip(by).zip(next);
+        for (series, ((((level, score), note), by), next)) in series.iter().zip(said) {
+            let next = next.filter(|_| self.needs.state);
+            judged.next.extend(next.map(|memory| (series.series_id, memory)));
+            let Some(by) = by else { continue };
+            judged.judgements.push(Judgement {
+                series: series.clone(),
+                verdict: Verdict::from_level(level, self.rule.spec.severity),
+                value: score.is_finite().then_some(score),
+                note,
+                by: name(&by),
+            });
+        }
     }
+}
+
+/// The points of these series as far back as they are needed.
+pub(super) async fn batch(
+    metrics: &Metrics,
+    series: &[Arc<Series>],
+    needs: Requirements,
+    now: Timestamp,
+) -> anyhow::Result<SeriesBatch> {
+    let lookback = Duration::from_millis(needs.lookback_ms);
+    let columns = match lookback > metrics.recent() {
+        true => metrics.history(series, now.minus(lookback), now.plus(Duration::from_millis(1))).await?,
+        false => metrics.batch(series, lookback),
+    };
+    let labels = match needs.labels {
+        true => series.iter().map(|series| labels(series)).collect(),
+        false => Vec::new(),
+    };
+    let Columns { ids, offsets, times, values } = columns;
+    Ok(SeriesBatch { ids, offsets, times, values, labels })
 }
 
 fn labels(series: &Series) -> Vec<(String, String)> {
     let own = [("service_id", series.service_id.as_str()), ("metric_name", series.metric_name.as_str())];
     let own = own.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
     own.chain(series.tags.iter().map(|(key, value)| (key.clone(), value.clone()))).collect()
-}
-
-/// What is remembered of these series, in columns. All of a call's states are of one version: others are left out.
-fn previous(series: &[Arc<Series>], remembered: &HashMap<SeriesId, Remembered>) -> EvalState {
-    let of = |series: &Arc<Series>| remembered.get(&series.series_id);
-    let newest = series.iter().filter_map(of).map(|state| state.version).max().unwrap_or(0);
-    let mut packed = EvalState { version: u32::try_from(newest).unwrap_or(0), offsets: vec![0], blob: Vec::new() };
-    for one in series {
-        if let Some(state) = of(one).filter(|state| state.version == newest) {
-            packed.blob.extend_from_slice(&state.state);
-        }
-        packed.offsets.push(u32::try_from(packed.blob.len()).unwrap_or(u32::MAX));
-    }
-    packed
-}
-
-/// The state of each series out of columns; that the offsets lead through the blob was checked when they came.
-fn unpack(series: &[Arc<Series>], next: &EvalState) -> Vec<Remembered> {
-    let EvalState { version, offsets, blob } = next;
-    let states = series.iter().zip(offsets.windows(2)).map(|(series, ends)| Remembered {
-        series: series.series_id,
-        version: i64::from(*version),
-        state: blob.get(ends[0] as usize..ends[1] as usize).unwrap_or_default().to_vec(),
-    });
-    states.collect()
 }

@@ -3,19 +3,18 @@
 //! all, neither in the database nor in memory.
 
 mod judge;
+mod states;
 mod steps;
 mod test;
 
 use std::collections::HashMap;
 
-use super::{
-    queries::{self, Remembered},
-    record::Record,
-    rules::Rule,
-};
+use super::{queries, record::Record, rules::Rule};
 use crate::{app::App, clock::Timestamp, db, feed::Changes, metrics::SeriesId};
 
 pub(super) use judge::JudgeError;
+pub(super) use states::offer;
+use states::{StateChanges, States};
 pub use test::{TestResult, test};
 
 /// What the evaluation of a rule remembers on this replica from one run to the next.
@@ -24,7 +23,7 @@ pub(super) struct Recollection {
     /// Since when series of open alerts have not been there.
     pub missing: HashMap<SeriesId, Timestamp>,
     /// What the evaluator remembers, once it was read from the database.
-    pub states: Option<HashMap<SeriesId, Remembered>>,
+    pub states: Option<States>,
 }
 
 /// Why an evaluation came to nothing.
@@ -61,7 +60,9 @@ pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Resul
     let mut missing = own.missing.clone();
     let outcome = steps.take(&judged, &open, &mut missing);
     let told = judged.told().or(outcome.message_fault);
-    let changed = changed_states(own, judged.next);
+    // An evaluator that remembers nothing has none.
+    let none = States::default();
+    let changed = StateChanges::between(own.states.as_ref().unwrap_or(&none), judged.next, &judged.keep);
     if !outcome.record.is_empty() || !changed.is_empty() {
         match db::retried(|| commit(app, rule, &outcome.record, &changed, now)).await {
             Ok(true) => {}
@@ -72,21 +73,16 @@ pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Resul
                 return Err(error.into());
             }
         }
-        let states = own.states.get_or_insert_default();
-        states.extend(changed.into_iter().map(|state| (state.series, state)));
+        if let Some(states) = &mut own.states {
+            changed.apply(states);
+        }
     }
     own.missing = missing;
     Ok(Evaluated::Done(told))
 }
 
-/// What of the next states is not what is remembered already.
-fn changed_states(own: &Recollection, next: Vec<Remembered>) -> Vec<Remembered> {
-    let known = own.states.as_ref();
-    next.into_iter().filter(|state| known.and_then(|known| known.get(&state.series)) != Some(state)).collect()
-}
-
 /// Writes everything down in one transaction; false if the rule or an alert changed meanwhile, and nothing was written.
-async fn commit(app: &App, rule: &Rule, record: &Record, states: &[Remembered], now: Timestamp) -> db::Result<bool> {
+async fn commit(app: &App, rule: &Rule, record: &Record, states: &StateChanges, now: Timestamp) -> db::Result<bool> {
     let mut tx = app.db.write().await?;
     if !queries::hold_rule(&mut tx, &rule.rule_id, rule.updated_at).await?
         || !queries::are_as_expected(&mut tx, &record.rests_on).await?
@@ -96,7 +92,8 @@ async fn commit(app: &App, rule: &Rule, record: &Record, states: &[Remembered], 
     }
     let mut changes = Changes::unaudited();
     record.write(app, &mut tx, &mut changes).await?;
-    queries::put_states(&mut tx, &rule.rule_id, states, now).await?;
+    queries::delete_states(&mut tx, &rule.rule_id, &states.delete).await?;
+    queries::put_states(&mut tx, &rule.rule_id, &states.put, now).await?;
     app.feed.commit(tx, changes).await?;
     Ok(true)
 }
