@@ -15,6 +15,7 @@ use crate::{
     notify::Notify,
     plugins::Plugins,
     registry::Registry,
+    secrets::Safe,
     settings::Settings,
     talent::Talent,
     users::Users,
@@ -43,6 +44,8 @@ pub struct App {
     pub counts: Counts,
     /// Users, sessions, tokens.
     pub users: Users,
+    /// What plugins name and never see.
+    pub secrets: Safe,
     /// Sandboxed components.
     pub plugins: Plugins,
     /// Services and nodes.

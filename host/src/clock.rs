@@ -77,6 +77,12 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl From<Timestamp> for std::time::SystemTime {
+    fn from(at: Timestamp) -> Self {
+        Self::from(OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(at.0))
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

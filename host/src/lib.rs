@@ -4,7 +4,8 @@
 //! 1  clock, ids                                                                 no I/O
 //! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
-//!    metrics → registry     talent → plugins         users, audit, system → nobody      app stands beside this floor
+//!    metrics → registry     talent → plugins         users, audit, system, secrets → nobody
+//!    plugins → secrets                               app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
 //! 5  client, agent, kit, cli, main                    client and agent speak HTTP, and know no domain
 //! ```
@@ -24,6 +25,7 @@ pub mod app;
 pub mod users;
 pub mod audit;
 pub mod system;
+pub mod secrets;
 pub mod plugins;
 pub mod registry;
 pub mod discovery;

@@ -19,6 +19,7 @@ use crate::{
     notify::{self, Notify},
     plugins,
     registry::{self, Registry},
+    secrets,
     settings::{self, Settings, files},
     system,
     talent::Talent,
@@ -91,7 +92,9 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     let key_file = settings.auth.signing_key_file.clone();
     let key_file = key_file.unwrap_or_else(|| settings.server.data.join("signing-key"));
     let auth = Auth::new(clock.clone(), &feed, files::signing_key(&key_file, || ids.random())?);
-    let plugins = plugins::open(&settings, &db, &feed, &clock, &ids)?;
+    let secrets = secrets::open(&settings, &feed, &ids)?;
+    let opening = plugins::Opening { settings: &settings, db: &db, feed: &feed, clock: &clock, ids: &ids };
+    let plugins = plugins::open(&opening, secrets.secrets())?;
     let users = Users::new(&feed, &auth, &clock, &ids, settings.auth.failures_per_minute)?;
     let base = registry::Base { db: &db, feed: &feed, clock: &clock, ids: &ids, settings: &settings.registry };
     let registry = Registry::new(&base);
@@ -105,6 +108,7 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
         alerts: Alerts::new(&feed, &plugins),
         notify: Notify::new(&feed, &plugins),
         discovery: Discovery::new(&feed, &plugins),
+        secrets,
         plugins,
         talent: Talent::new(&feed),
         settings: Arc::new(settings),
@@ -121,6 +125,7 @@ async fn load(app: &App) -> anyhow::Result<()> {
     let mut moment = app.db.snapshot().await?;
     let revision = app.feed.stored_head(&mut moment).await?;
     users::load(&mut moment, &app.auth).await?;
+    secrets::load(&mut moment, &app.secrets).await?;
     plugins::load(&mut moment, &app.plugins).await?;
     registry::load(&mut moment, &app.registry).await?;
     metrics::load(&mut moment, &app.metrics).await?;
@@ -147,6 +152,7 @@ fn start_tasks(app: &App) {
     });
     system::start(app);
     users::start(app);
+    secrets::start(app);
     plugins::start(app);
     registry::start(app);
     metrics::start(app);

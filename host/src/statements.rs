@@ -1,6 +1,8 @@
 //! Every SQL statement there is, so that one test can prepare each of them on its database.
 
-use crate::{alerts, audit, db, discovery, feed, http, metrics, notify, plugins, registry, system, talent, users};
+use crate::{
+    alerts, audit, db, discovery, feed, http, metrics, notify, plugins, registry, secrets, system, talent, users,
+};
 
 /// Statements by the database that they are for: name and text.
 #[derive(Debug, Default)]
@@ -28,8 +30,10 @@ pub fn all() -> Statements {
     all.both.extend(http::idempotency::STATEMENTS);
     all.both.extend(audit::STATEMENTS);
     all.both.extend(users::TOKEN_STATEMENTS);
+    all.both.extend(secrets::STATEMENTS);
     all.both.extend(plugins::STATEMENTS);
     all.both.extend(plugins::ROLLOUT_STATEMENTS);
+    all.both.extend(plugins::RECORD_STATEMENTS);
     all.postgres.extend(plugins::POSTGRES);
     all.postgres.extend(metrics::POSTGRES);
     all.sqlite.extend(metrics::SQLITE);

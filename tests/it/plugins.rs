@@ -1,5 +1,6 @@
 //! `/plugins`: how they come in, what is told of a bad one, and what goes on while they change.
 
+mod admission;
 mod batches;
 mod calls;
 mod counts;
@@ -9,10 +10,14 @@ mod grants;
 mod health;
 mod replaced;
 mod hostile;
+mod kit;
+mod kv;
+mod mail;
 mod retries;
 mod rollouts;
 mod shares;
 mod states;
+mod signing;
 mod uploads;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use looma_tests::{Process, Store, TestServer, Workspace, bundled, plugins::renewed, root};
+use looma_tests::{Process, Store, TestServer, Workspace, bundled, kit, plugins::renewed, root};
 use serde_json::json;
 
 fn binary() -> &'static Path {
@@ -74,6 +74,20 @@ async fn the_first_ten_minutes_are_as_told() {
     assert!(said.contains("\"title\":\"[FIRING:1] cpu high\""), "{said}");
 }
 
+/// A plugin of one's own begins, is tested and is checked as the README tells it.
+#[test]
+fn a_plugin_of_your_own_is_as_told() {
+    let folder = tempfile::tempdir().unwrap();
+    kit::plugin(folder.path(), &["new", "my-evaluator", "--kind", "alert-evaluator"]).expect(0);
+    kit::adopt(&folder.path().join("my-evaluator"));
+    let text = readme();
+    let told = text.split("$ looma plugin test my-evaluator\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(kit::plugin(folder.path(), &["test", "my-evaluator"]).expect(0), told);
+    std::fs::write(folder.path().join("readme.yaml"), block("yaml")).unwrap();
+    kit::plugin(folder.path(), &["test", "my-evaluator", "--cases", "readme.yaml"]).expect(0);
+    kit::plugin(folder.path(), &["check", "my-evaluator"]).expect(0);
+}
+
 /// Every path, file and subcommand that the README names is there.
 #[test]
 fn what_it_names_is_there() {
@@ -88,5 +102,15 @@ fn what_it_names_is_there() {
     assert!(missing.is_empty(), "{missing:?}");
     for command in ["serve", "dev", "agent", "service", "plugin", "openapi"] {
         assert!(Command::new(binary()).args([command, "--help"]).output().unwrap().status.success(), "{command}");
+    }
+    let mut of_plugins: Vec<&str> =
+        text.split("looma plugin ").skip(1).filter_map(|rest| rest.split([' ', '\n', '`']).next()).collect();
+    of_plugins.retain(|command| command.chars().all(|c| c.is_ascii_lowercase()) && !command.is_empty());
+    assert!(of_plugins.len() > 5, "{of_plugins:?}");
+    for command in of_plugins {
+        assert!(
+            Command::new(binary()).args(["plugin", command, "--help"]).output().unwrap().status.success(),
+            "{command}"
+        );
     }
 }

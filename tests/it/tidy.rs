@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("users", &[]),
     ("audit", &[]),
     ("system", &[]),
-    ("plugins", &["wasm", "config"]),
+    ("secrets", &[]),
+    ("plugins", &["wasm", "config", "secrets"]),
     ("registry", &[]),
     ("discovery", &["registry", "plugins"]),
     ("metrics", &["registry"]),
@@ -28,8 +29,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["clock"]),
     ("agent", &["client", "clock", "ids"]),
 ];
-const DOMAINS: &[&str] =
-    &["users", "audit", "system", "plugins", "registry", "discovery", "metrics", "notify", "alerts", "talent"];
+const DOMAINS: &[&str] = &[
+    "users",
+    "audit",
+    "system",
+    "secrets",
+    "plugins",
+    "registry",
+    "discovery",
+    "metrics",
+    "notify",
+    "alerts",
+    "talent",
+];
 const BELOW_DOMAINS: &[&str] = &["clock", "ids", "db", "feed", "http", "lifecycle", "settings", "app"];
 
 fn root() -> PathBuf {

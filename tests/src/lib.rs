@@ -6,12 +6,14 @@
 mod client;
 pub mod fuzz;
 pub mod guests;
+pub mod kit;
 pub mod load;
 pub mod plugins;
 mod postgres;
 mod process;
 mod receiver;
 mod server;
+mod smtp;
 mod workspace;
 
 pub use client::{Answer, Client};
@@ -19,6 +21,7 @@ pub use postgres::available as postgres_available;
 pub use process::Process;
 pub use receiver::{Received, Receiver};
 pub use server::{ADMIN_PASSWORD, Store, TestServer};
+pub use smtp::MailServer;
 pub use workspace::{Workspace, bundled, root};
 
 /// Declares tests that run on both databases. Each function takes a `TestServer` and is its own claim.

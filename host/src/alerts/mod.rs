@@ -5,7 +5,7 @@
 //! one replica at a time evaluates. Whom alerts reach, and how, is for `notify`.
 //!
 //! Read on in `types`, `machine` (pending, firing, over), `rules`, `message`, `memory`, `record` (one transaction), `evaluation`
-//! (one rule, once), `worker` (all of them, in time), `routes`.
+//! (one rule, once), `records` (what evaluators were given), `worker` (all of them, in time), `routes`.
 
 mod evaluation;
 mod machine;
@@ -13,6 +13,7 @@ mod memory;
 mod message;
 mod queries;
 mod record;
+mod records;
 mod routes;
 mod rules;
 mod types;
@@ -32,7 +33,7 @@ pub use types::{Alert, AlertId, ResolveReason, RuleId, Status};
 
 /// The routes of rules and alerts.
 pub fn routes() -> OpenApiRouter<App> {
-    rules::routes().merge(routes::routes())
+    rules::routes().merge(routes::routes()).merge(records::routes())
 }
 
 /// Lets new versions of evaluators be tried on what is remembered; before any is taken.

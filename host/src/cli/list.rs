@@ -150,7 +150,7 @@ fn plain(value: Option<&Value>) -> String {
 }
 
 /// Prints; that a reader has seen enough, as `head` does, is no fault.
-fn print(text: &str) -> anyhow::Result<()> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),

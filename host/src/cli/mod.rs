@@ -6,6 +6,7 @@ mod dev;
 mod openapi;
 mod plugin;
 mod serve;
+mod signing;
 
 use std::{ffi::OsString, process::ExitCode};
 

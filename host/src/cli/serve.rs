@@ -26,7 +26,16 @@ impl Serve {
 
 /// Logs go to standard error: text on a terminal, JSON otherwise.
 pub fn start_logs() {
-    let filter = EnvFilter::try_new(settings::log_filter()).unwrap_or_else(|_| EnvFilter::new("info"));
+    start_logs_of(&settings::log_filter());
+}
+
+/// For subcommands that people run: what they print is the answer, and logs are for trouble.
+pub fn start_quiet_logs() {
+    start_logs_of(&settings::log_filter_or("error,looma::kit=info,looma::plugins::host_api::log=info"));
+}
+
+fn start_logs_of(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         lines.init();

@@ -8,7 +8,8 @@ mod types;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use reqwest::{Method, StatusCode, Url};
+use bytes::Bytes;
+use reqwest::{Method, StatusCode, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -17,6 +18,15 @@ pub use types::{Beat, Measurement, NewNode, Page};
 
 /// How long one request may take, unless it is told otherwise.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// How long a request may take whose body is worked on before it is answered, as a component that is compiled.
+const LONG_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// What a request carries.
+enum Payload {
+    Json(Value),
+    Bytes(&'static str, Bytes),
+}
 
 /// How a client proves who it is.
 #[derive(Clone)]
@@ -113,7 +123,16 @@ impl Client {
     /// Creates or does something.
     pub async fn post_for<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, ClientError> {
         let body = serde_json::to_value(body).map_err(ClientError::Body)?;
-        self.send(Method::POST, self.url(path), Some(body)).await
+        self.send(Method::POST, self.url(path), Some(Payload::Json(body))).await
+    }
+
+    /// Sends bytes that are no JSON, which may take long to be taken.
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        (kind, bytes): (&'static str, Bytes),
+    ) -> Result<T, ClientError> {
+        self.send(Method::POST, self.url(path), Some(Payload::Bytes(kind, bytes))).await
     }
 
     /// Registers a node, or renews what is known of it.
@@ -135,7 +154,12 @@ impl Client {
         self.post(&["metrics"], &json!({"samples": samples})).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: Method, url: Url, body: Option<Value>) -> Result<T, ClientError> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Payload>,
+    ) -> Result<T, ClientError> {
         let token = self.token(false).await?;
         let answered = self.once(method.clone(), url.clone(), body.as_ref(), token.as_deref()).await;
         match (answered, &self.credentials) {
@@ -159,6 +183,7 @@ impl Client {
             return Ok(known);
         }
         let login = json!({"username": username, "password": password});
+        let login = Payload::Json(login);
         let Tokens { access_token } = self.once(Method::POST, self.url(&["auth", "login"]), Some(&login), None).await?;
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(access_token.clone());
         Ok(Some(access_token))
@@ -168,16 +193,20 @@ impl Client {
         &self,
         method: Method,
         url: Url,
-        body: Option<&Value>,
+        body: Option<&Payload>,
         token: Option<&str>,
     ) -> Result<T, ClientError> {
         let mut request = self.http.request(method, url.clone());
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        request = match body {
+            None => request,
+            Some(Payload::Json(body)) => request.json(body),
+            Some(Payload::Bytes(kind, bytes)) => {
+                request.header(CONTENT_TYPE, *kind).body(bytes.clone()).timeout(LONG_PATIENCE)
+            }
+        };
         let unreachable = |cause| ClientError::Unreachable { server: self.server.to_string(), cause };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();

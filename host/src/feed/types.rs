@@ -78,6 +78,13 @@ pub struct Actor {
     pub request: RequestId,
 }
 
+impl Actor {
+    /// A task of the program itself.
+    pub fn system(task: &str) -> Self {
+        Self { name: format!("system:{task}"), source: String::new(), request: RequestId(String::new()) }
+    }
+}
+
 /// Changes that will be committed together.
 #[derive(Debug)]
 pub struct Changes {

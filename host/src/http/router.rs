@@ -16,7 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{body, error::ApiError, idempotency, openapi::Document, request};
-use crate::{alerts, app::App, audit, discovery, feed, metrics, notify, plugins, registry, system, talent, users};
+use crate::{
+    alerts, app::App, audit, discovery, feed, metrics, notify, plugins, registry, secrets, system, talent, users,
+};
 
 /// Where the API stands.
 pub const BASE: &str = "/api/v1";
@@ -33,6 +35,7 @@ fn shows_secrets(path: &str) -> bool {
 fn api() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
         .merge(users::routes())
+        .merge(secrets::routes())
         .merge(plugins::routes())
         .merge(registry::routes())
         .merge(discovery::routes())

@@ -47,6 +47,14 @@ pub async fn build(folder: &Path, out: &Path) -> anyhow::Result<Built> {
     built.into_iter().next().context("nothing was built")
 }
 
+/// Builds the plugin crate in `folder` into its own target folder, for what only needs the component.
+pub async fn build_in_place(folder: &Path) -> anyhow::Result<Built> {
+    let manifest = folder.join("Cargo.toml");
+    let manifest = fs::canonicalize(&manifest).with_context(|| format!("there is no crate in {}", folder.display()))?;
+    let out = metadata(&manifest).await?.target_directory.join("plugins/components");
+    build(folder, &out).await
+}
+
 /// Builds every plugin crate under `WORKSPACE/plugins` into `out`, in one go.
 pub async fn build_bundled(workspace: &Path, out: &Path) -> anyhow::Result<Vec<Built>> {
     let manifest = workspace.join("Cargo.toml");

@@ -12,6 +12,7 @@ use super::{
 use super::{
     kinds::{embedder, evaluator, lifecycle, matcher, notifier, parser, strategy},
     rollout::{Route, compare},
+    said::Said,
     slot::{Release, Slot},
     stats::{Counted, Function, Outcome},
     types::{CallError, Kind, PluginName, PluginRef, Problem},
@@ -223,7 +224,7 @@ impl Plugins {
     }
 
     /// Lets the version that serves answer.
-    async fn call<R, F: Future<Output = Result<R, CallError>>>(
+    async fn call<R: Said, F: Future<Output = Result<R, CallError>>>(
         &self,
         plugin: &PluginName,
         (kind, function): (Kind, Function),
@@ -250,8 +251,9 @@ impl Plugins {
         Ok((slot, release))
     }
 
-    /// Lets this version answer, counts how it went, and draws the consequences. Says, too, how long it ran.
-    pub(super) async fn ask<R, F: Future<Output = Result<R, CallError>>>(
+    /// Lets this version answer, takes the values of secrets out of what it says, counts how it went, and draws the consequences.
+    /// Says, too, how long it ran.
+    pub(super) async fn ask<R: Said, F: Future<Output = Result<R, CallError>>>(
         &self,
         slot: &Slot,
         by: &Arc<Release>,
@@ -264,6 +266,9 @@ impl Plugins {
         let meter = Arc::<Meter>::default();
         let counted = (self.1 == Purpose::Service).then(|| Counted::begin(by.version.stats(), function));
         let answer = call(by.version.metered(&meter)).instrument(span).await;
+        let secrets = &self.0.secrets;
+        let answer =
+            answer.map(|said| said.without_secrets(secrets)).map_err(|error| error.map_text(|text| secrets.mask(text)));
         if let Some(counted) = counted {
             counted.end(Outcome::of(&answer));
             self.note(slot, by, function, answer.as_ref().err());

@@ -9,7 +9,7 @@ use super::{
     PluginInfo, PluginName, Plugins, Source,
     load::{File, LoadError, Stage, Staged},
     queries::{self, KnownVersion},
-    refusal::{Blame, Why},
+    refusal::{Blame, FileId, Why},
     rollout::{
         keep::{self, Step},
         types::{Action, Stage as RolloutStage},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     app::App,
     db::{self, AsConn, DbError},
-    feed::{Change, Changes, Op, Topic},
+    feed::{Actor, Change, Changes, Op, Topic},
     http::auth::Scope,
     wasm::cache::Digest,
 };
@@ -78,16 +78,15 @@ pub(super) async fn take(
     file: File,
     changes: Changes,
 ) -> Result<(PluginInfo, Novelty), TakeError> {
-    let (wasm, source) = (file.wasm.clone(), file.source);
-    let digest = Digest::of(&wasm);
+    let (wasm, source, id) = (file.wasm.clone(), file.source, file.id());
+    let digest = id.digest;
     if let Some(reason) = keep::rejected(app, name, &digest.to_string()).filter(|_| source == Source::Folder) {
         let error = LoadError { name: name.clone(), reason, blame: Blame::File };
-        app.plugins.refuse(digest, &error, source);
+        app.plugins.refuse(id, &error, source);
         publish(app, name).await?;
         return Err(error.into());
     }
-    let known =
-        source == Source::Folder && app.plugins.slot(name).is_some_and(|slot| slot.has_refused(&digest.to_string()));
+    let known = source == Source::Folder && app.plugins.slot(name).is_some_and(|slot| slot.refused_last(&id));
     let refused = match app.plugins.stage(name, file).await {
         Ok(Stage::Serving(_)) => {
             // It may have mended what another file broke.
@@ -109,7 +108,7 @@ pub(super) async fn take(
                 Err(Why { reason, blame }) => {
                     let refused = LoadError { name: name.clone(), reason: types::cut(reason), blame };
                     if source == Source::Folder {
-                        app.plugins.refuse(digest, &refused, source);
+                        app.plugins.refuse(id, &refused, source);
                     }
                     refused
                 }
@@ -125,6 +124,16 @@ pub(super) async fn take(
         publish(app, name).await?;
     }
     Err(refused.into())
+}
+
+/// Writes into the audit that a component, whose name is not known, was refused for its signature.
+pub(super) async fn audit_refusal(app: &App, wasm: &[u8], reason: &str, actor: Actor) -> db::Result<()> {
+    let digest = Digest::of(wasm).to_string();
+    let told = serde_json::json!({"digest": digest, "reason": reason});
+    let mut changes = Changes::by(actor);
+    changes.audit(PLUGINS.name, &digest, Action::Refused.as_str(), None, Some(told));
+    let tx = app.db.write().await?;
+    app.feed.commit(tx, changes).await.map(drop)
 }
 
 /// Whether a file was the one that serves already.
@@ -159,6 +168,7 @@ pub(super) async fn commit(
         kind: staged.kind(),
         source: staged.source(),
         loaded_at: now,
+        signature: staged.signature().map(str::to_owned),
     };
     queries::keep_version(&mut tx, &version).await?;
     let enabled = queries::set_serving(&mut tx, &name, &plugin.digest, now).await?;
@@ -279,7 +289,7 @@ pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
         let file = file.with_context(|| format!("the file of plugin {name} is not kept"))?;
         (file, row.serving, queries::versions(&mut reader, name).await?)
     };
-    let (digest, source) = (Digest::of(&file.wasm), file.source);
+    let (id, source) = (file.id(), file.source);
     match app.plugins.stage(name, file).await {
         Ok(Stage::Ready(staged)) => {
             let row = queries::find(&mut app.db.read().await?, name).await?;
@@ -288,7 +298,7 @@ pub(super) async fn follow(app: &App, name: &PluginName) -> anyhow::Result<()> {
         }
         Ok(Stage::Serving(_)) => {}
         Err(error) => {
-            note_refusal(&app.plugins, digest, &error, source);
+            note_refusal(&app.plugins, id, &error, source);
             anyhow::ensure!(error.blame == Blame::File, error);
         }
     }
@@ -360,12 +370,12 @@ pub(super) async fn load(on: &mut dyn AsConn, plugins: &Plugins) -> anyhow::Resu
 
 /// Puts a stored version in service. That it is not taken is a recorded state.
 async fn serve_stored(plugins: &Plugins, name: &PluginName, file: File) -> Result<(), LoadError> {
-    let (digest, source) = (Digest::of(&file.wasm), file.source);
+    let (id, source) = (file.id(), file.source);
     match plugins.stage(name, file).await {
         Ok(Stage::Ready(staged)) => staged.serve(),
         Ok(Stage::Serving(_)) => {}
         Err(error) => {
-            note_refusal(plugins, digest, &error, source);
+            note_refusal(plugins, id, &error, source);
             return Err(error);
         }
     }
@@ -373,9 +383,9 @@ async fn serve_stored(plugins: &Plugins, name: &PluginName, file: File) -> Resul
 }
 
 /// What came from the folder is noted already.
-fn note_refusal(plugins: &Plugins, digest: Digest, error: &LoadError, source: Source) {
+fn note_refusal(plugins: &Plugins, file: FileId, error: &LoadError, source: Source) {
     if source != Source::Folder {
-        plugins.refuse(digest, error, source);
+        plugins.refuse(file, error, source);
     }
 }
 
@@ -389,7 +399,8 @@ fn remember(plugins: &Plugins, name: &PluginName, known: Vec<KnownVersion>) {
 async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Result<Option<File>> {
     let Some(known) = queries::version(on, name, digest).await? else { return Ok(None) };
     let file = queries::file(on, digest).await?;
-    Ok(file.map(|wasm| File { wasm: wasm.into(), source: known.source, loaded_at: known.loaded_at }))
+    let KnownVersion { source, loaded_at, signature, .. } = known;
+    Ok(file.map(|wasm| File { wasm: wasm.into(), source, loaded_at, signature }))
 }
 
 pub(super) fn gone(name: &PluginName) -> LoadError {

@@ -12,7 +12,7 @@ use super::{
     contract::CONTRACT,
     grants::Grants,
     kinds::lifecycle,
-    refusal::{Blame, Refused, Why},
+    refusal::{Blame, FileId, Refused, Why},
     slot::{Release, Slot},
     types::{CallError, Kind, PluginInfo, PluginName, PluginRef, Source, cut},
     version::{Own, Version},
@@ -46,6 +46,14 @@ pub(super) struct File {
     pub(super) source: Source,
     /// When it comes, or came, into service.
     pub(super) loaded_at: Timestamp,
+    /// The signature that came beside it.
+    pub(super) signature: Option<String>,
+}
+
+impl File {
+    pub(super) fn id(&self) -> FileId {
+        FileId { digest: Digest::of(&self.wasm), signature: self.signature.clone() }
+    }
 }
 
 /// A version that is ready to serve. While it is there, no other file is loaded for its name.
@@ -80,6 +88,11 @@ impl Staged {
         self.release.source
     }
 
+    /// The signature that came beside it.
+    pub(super) fn signature(&self) -> Option<&str> {
+        self.release.signature.as_deref()
+    }
+
     /// The plugin as people will see it.
     pub(super) fn info(&self) -> Option<PluginInfo> {
         self.slot.info_with(&self.release)
@@ -96,7 +109,7 @@ impl Staged {
 impl Plugins {
     /// Takes a file for `name` and puts it in service at once. A server uses `keeper::take`, so that the file outlives it.
     pub async fn load(&self, name: &PluginName, wasm: Arc<[u8]>, source: Source) -> Result<PluginRef, LoadError> {
-        let file = File { wasm, source, loaded_at: self.0.services.clock.now() };
+        let file = File { wasm, source, loaded_at: self.0.services.clock.now(), signature: None };
         match self.stage(name, file).await? {
             Stage::Serving(plugin) => Ok(plugin),
             Stage::Ready(staged) => {
@@ -111,42 +124,56 @@ impl Plugins {
     pub(super) async fn stage(&self, name: &PluginName, file: File) -> Result<Stage, LoadError> {
         let slot = self.slot_or_new(name);
         let turn = Arc::clone(&slot.loading).lock_owned().await;
-        let (digest, source) = (Digest::of(&file.wasm), file.source);
-        if let Some(current) = slot.current().filter(|current| current.digest == digest) {
+        let (id, source) = (file.id(), file.source);
+        let FileId { digest, signature } = id.clone();
+        let current = slot.current().filter(|current| current.digest == digest);
+        if let Some(current) = &current
+            && (signature.is_none() || signature == current.signature)
+        {
             slot.clear_refusal();
             return Ok(Stage::Serving(current.plugin.clone()));
         }
-        let now = self.0.services.clock.uptime();
-        let before = slot.refused().filter(|_| source == Source::Folder);
-        if let Some(known) = before.filter(|before| before.holds(digest, now)) {
-            let blame = known.again_at.map_or(Blame::File, |_| Blame::Host);
-            return Err(LoadError { name: name.clone(), reason: known.error, blame });
+        if let Some(error) = self.remembered(&slot, &id, source) {
+            return Err(error);
         }
         let began = Instant::now();
-        match self.release(&slot, file, digest).await {
+        let made = match current {
+            // What serves was signed by now.
+            Some(current) => self.signer(&file.wasm, signature.as_deref()).map(|by| current.signed(signature, by)),
+            None => self.release(&slot, file, digest).await,
+        };
+        match made {
             Ok(release) => {
                 slot.own.stats.loaded(began.elapsed());
                 Ok(Stage::Ready(Staged { slot, release: Arc::new(release), _turn: turn }))
             }
             Err(Why { reason, blame }) => {
-                let reason = cut(reason);
+                let reason = cut(self.0.secrets.mask(reason));
                 tracing::warn!(plugin.name = %name, plugin.digest = %digest, ?blame, reason, "plugin {name} was not taken");
                 let error = LoadError { name: name.clone(), reason, blame };
                 if source == Source::Folder {
-                    self.refuse(digest, &error, source);
+                    self.refuse(id, &error, source);
                 }
                 Err(error)
             }
         }
     }
 
+    /// Why this very file of the folder is known not to be worth a try now.
+    fn remembered(&self, slot: &Slot, file: &FileId, source: Source) -> Option<LoadError> {
+        let now = self.0.services.clock.uptime();
+        let known = slot.refused().filter(|known| source == Source::Folder && known.holds(file, now))?;
+        let blame = known.again_at.map_or(Blame::File, |_| Blame::Host);
+        Some(LoadError { name: slot.name.clone(), reason: known.error, blame })
+    }
+
     /// Takes note of a file that is not taken.
-    pub(super) fn refuse(&self, digest: Digest, error: &LoadError, source: Source) {
+    pub(super) fn refuse(&self, file: FileId, error: &LoadError, source: Source) {
         let LoadError { name, reason, blame } = error;
         let slot = self.slot_or_new(name);
         let why = Why::new(*blame, cut(reason.clone()));
         let now = self.0.services.clock.uptime();
-        slot.refuse(Refused::new(digest, why, source, slot.refused().as_ref(), now));
+        slot.refuse(Refused::new(file, why, source, slot.refused().as_ref(), now));
     }
 
     /// Makes the version before ready to serve again, when this process has it.
@@ -154,6 +181,11 @@ impl Plugins {
         let turn = Arc::clone(&slot.loading).lock_owned().await;
         let release = Arc::new(release.again(self.0.services.clock.now()));
         Staged { slot: Arc::clone(slot), release, _turn: turn }
+    }
+
+    /// Who signed a component, or why it is not taken. Nothing of it may be run before.
+    pub(super) fn signer(&self, wasm: &[u8], signature: Option<&str>) -> Result<Option<String>, Why> {
+        self.0.trust.check(wasm, signature).map_err(|reason| Why::new(Blame::File, reason))
     }
 
     /// Whose file this is: what it says of itself.
@@ -171,7 +203,8 @@ impl Plugins {
 
     async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, Why> {
         let name = &slot.name;
-        let File { wasm, source, loaded_at } = file;
+        let File { wasm, source, loaded_at, signature } = file;
+        let signed_by = self.signer(&wasm, signature.as_deref())?;
         let kind = self.kind_in(&wasm)?;
         let elsewhere = |reason| Why::new(Blame::Use, reason);
         if let Some(is) = slot.current().map(|current| current.version.kind()).filter(|is| *is != kind) {
@@ -184,7 +217,17 @@ impl Plugins {
         let descriptor = descriptor.map_err(|error| Why::call(kind, WHO, &error))?;
         self.check_in_use(&version).await?;
         let plugin = PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() };
-        Ok(Release { version, plugin, digest, descriptor, loaded_at, source, tally: Arc::default() })
+        Ok(Release {
+            version,
+            plugin,
+            digest,
+            descriptor,
+            loaded_at,
+            source,
+            signature,
+            signed_by,
+            tally: Arc::default(),
+        })
     }
 
     fn kind_in(&self, wasm: &[u8]) -> Result<Kind, Why> {
@@ -193,7 +236,7 @@ impl Plugins {
         Ok(Kind::ALL[found.world])
     }
 
-    async fn version(&self, own: &Own, wasm: &Arc<[u8]>, grants: &Arc<Grants>) -> Result<Version, Why> {
+    pub(super) async fn version(&self, own: &Own, wasm: &Arc<[u8]>, grants: &Arc<Grants>) -> Result<Version, Why> {
         let kind = self.kind_in(wasm)?;
         let engine = if kind.is_pure() { self.0.engines.pure() } else { self.0.engines.io() };
         let Compiled { component, took } = compile::component(&self.0.compiler, &self.0.cache, engine, wasm).await?;
@@ -204,7 +247,7 @@ impl Plugins {
             .map_err(|error| Why::new(Blame::File, format!("it does not fit the host: {error:#}")))
     }
 
-    async fn check_in_use(&self, version: &Version) -> Result<(), Why> {
+    pub(super) async fn check_in_use(&self, version: &Version) -> Result<(), Why> {
         for (owner, config) in self.configs_in_use(version.name()) {
             let problems = lifecycle::check(version, &config).await;
             let what = format!("it cannot check the configuration of {owner}");

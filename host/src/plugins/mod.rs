@@ -2,9 +2,11 @@
 //!
 //! Read `types` and `grants`, then `slot` (what a name stands for), `load` (how a file becomes a version) and `refusal` (why not),
 //! `version` (how it is called), `share` (how much at once), `stats` (how it went) and `health` (what follows), `rollout` (how a new
-//! version comes in step by step), `kinds` (what each kind is asked), `host_api` (what plugins may ask), and `keeper`, `watch`,
-//! `routes` (how versions come in and are kept). This domain never decides what an answer means; whoever asked does.
+//! version comes in step by step), `kinds` (what each kind is asked), `said` (what its answers may not carry), `host_api` (what plugins
+//! may ask), `signing` (whose files are taken), `keeper`, `watch`, `routes` (how versions come in and are kept), `admission` (what the
+//! host says to a file) and `records` (calls that are kept). This domain never decides what an answer means; whoever asked does.
 
+pub mod admission;
 mod bindings;
 mod calls;
 mod checking;
@@ -12,16 +14,22 @@ mod contract;
 pub mod grants;
 mod health;
 mod host_api;
+mod judging;
 mod keeper;
 mod kinds;
 mod kv;
 mod load;
+mod mailer;
+mod outside;
 mod queries;
+pub mod records;
 mod refusal;
 mod report;
 pub mod rollout;
 mod routes;
+mod said;
 mod share;
+pub mod signing;
 mod slot;
 pub mod stats;
 mod trial;
@@ -42,8 +50,10 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, mpsc};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    app::App,
     clock::Clock,
     wasm::{
         cache::Cache,
@@ -55,8 +65,8 @@ use crate::{
     },
 };
 
+pub use crate::secrets::Secrets;
 pub use calls::{Delivered, Discovered, Evaluated};
-pub use host_api::Secrets;
 pub use kinds::embedder::{Model, Subject};
 pub use kinds::evaluator::{Batch as SeriesBatch, Context as EvalContext, Requirements, State as EvalState, Verdicts};
 pub use kinds::matcher::{Candidate, Demand, Evidence, Explanation, Profile, Scored, Signals, Skill};
@@ -66,19 +76,26 @@ pub use kinds::strategy::{Health as TargetHealth, Page as TargetPage, Target};
 pub use kv::Kv;
 pub use load::LoadError;
 pub(crate) use queries::{POSTGRES, STATEMENTS};
+pub(crate) use records::STATEMENTS as RECORD_STATEMENTS;
 pub use refusal::Blame;
 pub(crate) use rollout::STATEMENTS as ROLLOUT_STATEMENTS;
-pub use rollout::{Judged, Judging, Memory, Sample};
-pub use routes::routes;
+pub use rollout::{Judged, Judging, Keeping, Memory, Sample};
 pub use types::{CallError, EarlierVersion, Kind, PluginInfo, PluginName, PluginRef, Problem, Source, State};
-pub use worker::{load, open, scan_at_start, start};
+pub use worker::{Opening, load, open, scan_at_start, start};
 
 use calls::Purpose;
 use grants::Grants;
 use host_api::{HttpClients, Pools, Services};
 use load::Staged;
+use outside::Outside;
+use signing::Trust;
 use slot::{Slot, Turn};
 use version::Own;
+
+/// The routes of plugins.
+pub fn routes() -> OpenApiRouter<App> {
+    routes::routes().merge(admission::routes())
+}
 
 /// What the plugin domain needs to start.
 pub struct PluginSettings {
@@ -117,6 +134,7 @@ struct Inner {
     max_bytes: usize,
     services: Arc<Services>,
     secrets: Secrets,
+    trust: Trust,
     slots: RwLock<BTreeMap<PluginName, Arc<Slot>>>,
     threads: usize,
     /// What files have in common that have not said yet who they are.
@@ -125,6 +143,8 @@ struct Inner {
     in_use: Mutex<BTreeMap<String, (PluginName, String)>>,
     /// Versions that will serve as soon as the feed says so.
     pending: Mutex<BTreeMap<PluginName, Staged>>,
+    /// Calls that are to be kept.
+    records: records::Queue,
     /// What was seen in the plugin folder.
     seen: tokio::sync::Mutex<watch::Seen>,
     /// What is to be done that no caller waits for.
@@ -146,8 +166,14 @@ enum Wish {
 }
 
 impl Plugins {
-    /// Starts with no plugin loaded.
+    /// Starts with no plugin loaded, with no mail server and no key that is trusted.
     pub fn start(settings: PluginSettings) -> anyhow::Result<Self> {
+        let outside = Outside::none(&settings.clock);
+        Self::start_with(settings, outside)
+    }
+
+    /// Starts with no plugin loaded.
+    fn start_with(settings: PluginSettings, outside: Outside) -> anyhow::Result<Self> {
         let PluginSettings {
             cache,
             fresh_key,
@@ -162,6 +188,7 @@ impl Plugins {
             limits: defaults,
         } = settings;
         let engines = Engines::new(slots)?;
+        let Outside { trust, mail, names } = outside;
         // Instances that wait and instances that run have a half of the places each: neither keeps the other out.
         let half = (slots.pure / 2).max(1) as usize;
         let services = Services {
@@ -177,6 +204,8 @@ impl Plugins {
             kv,
             http: HttpClients::default(),
             pools: Pools::default(),
+            mail,
+            names,
         };
         let unnamed = Own::new("unnamed".to_owned().try_into().map_err(anyhow::Error::msg)?, threads);
         let (wishes, wished) = mpsc::unbounded_channel();
@@ -187,11 +216,13 @@ impl Plugins {
             max_bytes,
             services: Arc::new(services),
             secrets,
+            trust,
             slots: RwLock::default(),
             threads,
             unnamed,
             in_use: Mutex::default(),
             pending: Mutex::default(),
+            records: records::Queue::default(),
             seen: tokio::sync::Mutex::default(),
             wishes,
             wished: Mutex::new(Some(wished)),

@@ -20,13 +20,15 @@ statements! { STATEMENTS:
         RETURNING enabled";
     SET_ENABLED = "UPDATE plugins SET enabled = $2, updated_at = $3 WHERE plugin_name = $1";
     DELETE = "DELETE FROM plugins WHERE plugin_name = $1";
-    VERSIONS = "SELECT plugin_name, digest, version, kind, source, loaded_at FROM plugin_versions \
+    VERSIONS = "SELECT plugin_name, digest, version, kind, source, loaded_at, signature FROM plugin_versions \
         WHERE plugin_name = $1 ORDER BY loaded_at DESC, digest LIMIT 50";
-    VERSION = "SELECT plugin_name, digest, version, kind, source, loaded_at FROM plugin_versions \
+    VERSION = "SELECT plugin_name, digest, version, kind, source, loaded_at, signature FROM plugin_versions \
         WHERE plugin_name = $1 AND digest = $2";
-    KEEP_VERSION = "INSERT INTO plugin_versions (plugin_name, digest, version, kind, source, loaded_at) \
-        VALUES ($1, $2, $3, $4, $5, $6) \
-        ON CONFLICT (plugin_name, digest) DO UPDATE SET source = excluded.source, loaded_at = excluded.loaded_at";
+    /// A signature that was good once stays with its version.
+    KEEP_VERSION = "INSERT INTO plugin_versions (plugin_name, digest, version, kind, source, loaded_at, signature) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        ON CONFLICT (plugin_name, digest) DO UPDATE SET source = excluded.source, loaded_at = excluded.loaded_at, \
+        signature = coalesce(excluded.signature, plugin_versions.signature)";
     DELETE_VERSIONS = "DELETE FROM plugin_versions WHERE plugin_name = $1";
     FILE = "SELECT component FROM plugin_files WHERE digest = $1";
     KEEP_FILE = "INSERT INTO plugin_files (digest, component, created_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
@@ -72,6 +74,7 @@ pub(super) struct KnownVersion {
     pub(super) kind: Kind,
     pub(super) source: Source,
     pub(super) loaded_at: Timestamp,
+    pub(super) signature: Option<String>,
 }
 
 pub(super) async fn all(on: &mut dyn AsConn) -> Result<Vec<Serving>> {
@@ -117,7 +120,7 @@ pub(super) async fn version(on: &mut dyn AsConn, name: &PluginName, digest: &str
 }
 
 pub(super) async fn keep_version(tx: &mut Tx, known: &KnownVersion) -> Result<()> {
-    let KnownVersion { plugin_name, digest, version, kind, source, loaded_at } = known;
+    let KnownVersion { plugin_name, digest, version, kind, source, loaded_at, signature } = known;
     on_db!(tx, |c| sqlx::query(KEEP_VERSION)
         .bind(plugin_name)
         .bind(digest)
@@ -125,6 +128,7 @@ pub(super) async fn keep_version(tx: &mut Tx, known: &KnownVersion) -> Result<()
         .bind(kind)
         .bind(source)
         .bind(loaded_at)
+        .bind(signature)
         .execute(c)
         .await
         .map(drop))

@@ -58,10 +58,17 @@ impl From<CompileError> for Why {
     }
 }
 
+/// Which file: its bytes, and the signature that came beside it. With another signature it is worth another try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub(super) digest: Digest,
+    pub(super) signature: Option<String>,
+}
+
 /// A file that was not taken.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
-    pub(super) digest: Digest,
+    pub(super) file: FileId,
     pub(super) error: String,
     pub(super) source: Source,
     /// When it is tried again, by `Clock::uptime`; never when it is the file's own fault.
@@ -71,25 +78,25 @@ pub(super) struct Refused {
 
 impl Refused {
     /// It is the file's own fault.
-    pub(super) fn for_good(digest: Digest, error: String, source: Source) -> Self {
-        Self { digest, error, source, again_at: None, tries: 1 }
+    pub(super) fn for_good(file: FileId, error: String, source: Source) -> Self {
+        Self { file, error, source, again_at: None, tries: 1 }
     }
 
     /// It failed once, or once more than `before`.
-    pub(super) fn new(digest: Digest, why: Why, source: Source, before: Option<&Self>, now: Duration) -> Self {
-        let tries = before.filter(|before| before.digest == digest).map_or(0, |before| before.tries) + 1;
+    pub(super) fn new(file: FileId, why: Why, source: Source, before: Option<&Self>, now: Duration) -> Self {
+        let tries = before.filter(|before| before.file == file).map_or(0, |before| before.tries) + 1;
         let again = match why.blame {
             Blame::File => false,
             Blame::Slow => tries < SLOW,
             Blame::Use | Blame::Host => true,
         };
         let again_at = again.then(|| now + pause(tries));
-        Self { digest, error: why.reason, source, again_at, tries }
+        Self { file, error: why.reason, source, again_at, tries }
     }
 
     /// Whether it is known that this very file is not worth a try now.
-    pub(super) fn holds(&self, digest: Digest, now: Duration) -> bool {
-        self.digest == digest && self.again_at.is_none_or(|at| now < at)
+    pub(super) fn holds(&self, file: &FileId, now: Duration) -> bool {
+        self.file == *file && self.again_at.is_none_or(|at| now < at)
     }
 
     /// Whether its pause is over.
@@ -107,21 +114,26 @@ pub(super) fn pause(tries: u32) -> Duration {
 mod tests {
     use super::*;
 
+    fn file(bytes: &[u8], signature: Option<&str>) -> FileId {
+        FileId { digest: Digest::of(bytes), signature: signature.map(str::to_owned) }
+    }
+
     fn refused(blame: Blame, before: Option<&Refused>, now: u64) -> Refused {
         let why = Why::new(blame, "boom");
-        Refused::new(Digest::of(b"file"), why, Source::Folder, before, Duration::from_secs(now))
+        Refused::new(file(b"file", None), why, Source::Folder, before, Duration::from_secs(now))
     }
 
     #[test]
     fn only_the_files_own_fault_is_remembered_for_good() {
-        let (file, other) = (Digest::of(b"file"), Digest::of(b"other"));
+        let (own, other) = (file(b"file", None), file(b"other", None));
         let day = Duration::from_secs(86_400);
-        assert!(refused(Blame::File, None, 0).holds(file, day));
+        assert!(refused(Blame::File, None, 0).holds(&own, day));
+        assert!(!refused(Blame::File, None, 0).holds(&file(b"file", Some("signature")), day));
         for blame in [Blame::Slow, Blame::Use, Blame::Host] {
             let refused = refused(blame, None, 100);
-            assert!(refused.holds(file, Duration::from_secs(129)), "{blame:?}");
-            assert!(!refused.holds(other, Duration::from_secs(129)));
-            assert!(refused.is_due(Duration::from_secs(130)) && !refused.holds(file, Duration::from_secs(130)));
+            assert!(refused.holds(&own, Duration::from_secs(129)), "{blame:?}");
+            assert!(!refused.holds(&other, Duration::from_secs(129)));
+            assert!(refused.is_due(Duration::from_secs(130)) && !refused.holds(&own, Duration::from_secs(130)));
         }
     }
 

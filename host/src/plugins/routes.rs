@@ -20,7 +20,8 @@ use super::{
     keeper::{self, Coming, Novelty, TakeError},
     load::File,
     queries::{self, KnownVersion},
-    refusal::Blame,
+    records,
+    refusal::{Blame, Why},
     rollout::{
         self,
         keep::{self, Step},
@@ -95,7 +96,7 @@ async fn list(
 }
 
 /// Takes a component: it is looked at, compiled, asked who it is, and serves from then on.
-#[utoipa::path(post, path = "/plugins", tag = "plugins", request_body(content = Vec<u8>, content_type = "application/wasm"), responses((status = 201, body = PluginInfo), (status = 200, description = "It serves already", body = PluginInfo), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, description = "The host could not compile it now", body = Problem)), extensions(("x-looma-access" = json!("plugins:write"))))]
+#[utoipa::path(post, path = "/plugins", tag = "plugins", params(("X-Looma-Signature" = Option<String>, Header, description = "The signature of the component, as `looma plugin sign` makes it")), request_body(content = Vec<u8>, content_type = "application/wasm"), responses((status = 201, body = PluginInfo), (status = 200, description = "It serves already", body = PluginInfo), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 503, description = "The host could not compile it now", body = Problem)), extensions(("x-looma-access" = json!("plugins:write"))))]
 async fn upload(who: PluginsWrite, State(app): State<App>, headers: HeaderMap, body: Bytes) -> ApiResult<Response> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != "application/wasm" {
@@ -106,13 +107,24 @@ async fn upload(who: PluginsWrite, State(app): State<App>, headers: HeaderMap, b
         return Err(ApiError::TooLarge(format!("a component has at most {most} bytes here")));
     }
     let wasm: Arc<[u8]> = Vec::from(body).into();
-    let name = app.plugins.name_of(&wasm).await.map_err(TakeError::Refused)?;
-    let file = File { wasm, source: Source::Upload, loaded_at: app.clock.now() };
+    let signature = signature(&headers)?;
+    if let Err(Why { reason, .. }) = app.plugins.signer(&wasm, signature.as_deref()) {
+        keeper::audit_refusal(&app, &wasm, &reason, who.actor()).await?;
+        return Err(Faults::one("", reason).into());
+    }
+    let name = app.plugins.own_name(&wasm).await.map_err(TakeError::Refused)?;
+    let file = File { wasm, source: Source::Upload, loaded_at: app.clock.now(), signature };
     let (plugin, novelty) = keeper::take(&app, &name, file, Changes::by(who.actor())).await?;
     match novelty {
         Novelty::New => etag::created(&format!("/api/v1/plugins/{name}"), plugin),
         Novelty::Known => Ok(Json(plugin).into_response()),
     }
+}
+
+/// The signature that came with an upload.
+fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let text = headers.get("x-looma-signature").map(|value| value.to_str().map(str::to_owned)).transpose();
+    text.map_err(|_| Faults::one("", "X-Looma-Signature is not text").into())
 }
 
 /// Shows a plugin.
@@ -164,13 +176,8 @@ async fn versions(
     let name = known(&name)?;
     let plugin = app.plugins.get(&name).or_not_found("plugin")?;
     let versions = queries::versions(&mut app.db.read().await?, &name).await?;
-    let each = |KnownVersion { plugin_name: _, digest, version, kind, source, loaded_at }| PluginVersion {
-        serving: plugin.digest.as_ref() == Some(&digest),
-        version,
-        digest,
-        kind,
-        source,
-        loaded_at,
+    let each = |KnownVersion { plugin_name: _, digest, version, kind, source, loaded_at, signature: _ }| {
+        PluginVersion { serving: plugin.digest.as_ref() == Some(&digest), version, digest, kind, source, loaded_at }
     };
     Ok(Json(Page { items: versions.into_iter().map(each).collect(), next: None }))
 }
@@ -281,6 +288,10 @@ async fn run(
 ) -> ApiResult<Json<Value>> {
     let name = known(&name)?;
     let plugin = app.plugins.get(&name).or_not_found("plugin")?;
+    if let Some(replay) = &trial.replay {
+        let report = records::run(&app, &name, replay, trial.digest.as_deref(), &trial.config).await?;
+        return Ok(Json(serde_json::to_value(report).map_err(anyhow::Error::from)?));
+    }
     let kind = plugin.kind.ok_or_else(|| ApiError::Conflict(format!("no version of the plugin {name} has loaded")))?;
     Ok(Json(trial::run(&app.plugins, &name, kind, trial, app.clock.now()).await?))
 }

@@ -13,7 +13,7 @@ use super::{
     grants::Grants,
     health::{Health, Verdict},
     kinds::lifecycle::Descriptor,
-    refusal::Refused,
+    refusal::{FileId, Refused},
     rollout::{Rollout, Tally, types::Candidate},
     stats::{Event, Function, Outcome, VersionStats},
     types::{CallError, EarlierVersion, PluginInfo, PluginName, PluginRef, Source, State},
@@ -34,6 +34,10 @@ pub(super) struct Release {
     pub(super) source: Source,
     /// What was seen of its calls on this replica.
     pub(super) tally: Arc<Mutex<Tally>>,
+    /// The signature that came beside it.
+    pub(super) signature: Option<String>,
+    /// The trusted key that it is signed with.
+    pub(super) signed_by: Option<String>,
 }
 
 /// The place of one plugin.
@@ -131,9 +135,14 @@ impl Slot {
         self.rest().refused.clone()
     }
 
+    /// Whether this very file is the one that was refused last.
+    pub(super) fn refused_last(&self, file: &FileId) -> bool {
+        self.rest().refused.as_ref().is_some_and(|refused| refused.file == *file)
+    }
+
     /// Whether the version of this digest is the one that was refused last, or that was gone back from.
     pub(super) fn has_refused(&self, digest: &str) -> bool {
-        self.rest().refused.as_ref().is_some_and(|refused| refused.digest.to_string() == digest)
+        self.rest().refused.as_ref().is_some_and(|refused| refused.file.digest.to_string() == digest)
     }
 
     /// Forgets a refusal: the file that serves is the one that lies there.
@@ -153,11 +162,19 @@ impl Slot {
         // Grants may have changed while it was compiled.
         let release = release.regrant(&rest.grants);
         release.version.serve(true);
+        let digest = release.digest;
         let before = self.current.swap(Some(release));
-        self.own.stats.happened(Event::Swapped);
+        if let Some(before) = &before {
+            before.version.serve(false);
+        }
+        // The same file with another signature beside it is no other version.
+        let same = before.as_ref().is_some_and(|before| before.digest == digest);
+        if !same {
+            self.own.stats.happened(Event::Swapped);
+        }
+        let before = before.filter(|_| !same);
         self.rollout.swapped(before.as_ref());
         if let Some(before) = before {
-            before.version.serve(false);
             rest.keep(Earlier::of(&before));
         }
         rest.refused = None;
@@ -252,7 +269,8 @@ impl Slot {
         from.version.serve(false);
         self.own.stats.happened(Event::RolledBack);
         let error = format!("version {} failed right after it came in and was rolled back: {why}", from.plugin.version);
-        rest.refused = Some(Refused::for_good(from.digest, error, from.source));
+        let file = FileId { digest: from.digest, signature: from.signature.clone() };
+        rest.refused = Some(Refused::for_good(file, error, from.source));
         rest.keep(Earlier::of(&from));
         rest.health = Health::default();
         self.rollout.swapped(Some(&from));
@@ -348,7 +366,7 @@ impl Slot {
         let source = current.map(|c| c.source).or(refused.map(|r| r.source))?;
         let (state, error) = rest.state(refused);
         let error = error.map(str::to_owned);
-        let digest = current.map(|c| c.digest).or(refused.map(|r| r.digest));
+        let digest = current.map(|c| c.digest).or(refused.map(|r| r.file.digest));
         let (calls, failures) = self.own.stats.calls();
         let schema = current.and_then(|c| serde_json::from_str(&c.descriptor.config_schema).ok());
         Some(PluginInfo {
@@ -360,6 +378,7 @@ impl Slot {
             error,
             loaded_at: current.map(|c| c.loaded_at),
             source,
+            signed_by: current.and_then(|c| c.signed_by.clone()),
             description: current.map(|c| c.descriptor.summary.clone()).unwrap_or_default(),
             config_schema: schema.unwrap_or(Value::Null),
             calls,
@@ -389,30 +408,33 @@ pub(super) enum Switch {
 impl Release {
     /// The same release under other grants.
     fn regrant(&self, grants: &Arc<Grants>) -> Arc<Self> {
-        let Self { version, plugin, digest, descriptor, loaded_at, source, tally } = self;
-        Arc::new(Self {
-            version: version.regrant(grants),
-            plugin: plugin.clone(),
-            digest: *digest,
-            descriptor: descriptor.clone(),
-            loaded_at: *loaded_at,
-            source: *source,
-            tally: Arc::clone(tally),
-        })
+        Arc::new(Self { version: self.version.regrant(grants), tally: Arc::clone(&self.tally), ..self.copied() })
     }
 
-    /// The same release, in service from `now` on.
-    pub(super) fn again(&self, now: Timestamp) -> Self {
-        let Self { version, plugin, digest, descriptor, loaded_at: _, source, tally: _ } = self;
+    /// The same release with another signature beside it.
+    pub(super) fn signed(&self, signature: Option<String>, signed_by: Option<String>) -> Self {
+        Self { signature, signed_by, ..self.copied() }
+    }
+
+    /// The same release, of whose calls nothing was seen yet.
+    fn copied(&self) -> Self {
+        let Self { version, plugin, digest, descriptor, loaded_at, source, signature, signed_by, tally: _ } = self;
         Self {
             version: version.clone(),
             plugin: plugin.clone(),
             digest: *digest,
             descriptor: descriptor.clone(),
-            loaded_at: now,
+            loaded_at: *loaded_at,
             source: *source,
+            signature: signature.clone(),
+            signed_by: signed_by.clone(),
             tally: Arc::default(),
         }
+    }
+
+    /// The same release, in service from `now` on.
+    pub(super) fn again(&self, now: Timestamp) -> Self {
+        Self { loaded_at: now, ..self.copied() }
     }
 }
 

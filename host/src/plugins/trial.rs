@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    Alert, Candidate, Demand, EvalContext, Kind, Notification, PluginName, Plugins, Profile, SeriesBatch, Severity,
-    Signals, Skill, Status, Subject, Target, TargetHealth, types::CallError,
+    Alert, Candidate, Delivered, Demand, Kind, Notification, PluginName, Plugins, Profile, Receipt, Severity, Signals,
+    Skill, Status, Subject, Target, TargetHealth, judging, records::Replay, slot::Switch, types::CallError,
 };
 use crate::clock::Timestamp;
 
@@ -18,12 +18,18 @@ use crate::clock::Timestamp;
 pub(super) struct Trial {
     /// The configuration.
     #[serde(default)]
-    config: Value,
-    /// By kind. An evaluator takes `{now?, interval_seconds?, series: [{labels?, points: [[time, value], …]}]}`; a notifier a
+    pub(super) config: Value,
+    /// By kind. An evaluator takes `{now?, interval_seconds?, series: [{labels?, points: [[time, value], …]}], previous?}`; a notifier a
     /// notification as the webhook posts it; a discovery strategy `{cursor?}`; a matcher `{need, candidates, language?}`; an
     /// embedder `{subject, texts}`; a parser `{media_type, text, language?}`.
     #[serde(default)]
-    input: Value,
+    pub(super) input: Value,
+    /// In place of `input`: what an evaluator was given before, as far as that is kept.
+    #[serde(default)]
+    pub(super) replay: Option<Replay>,
+    /// With `replay`: the version that is run, by the digest of its file; the one that serves when absent.
+    #[serde(default)]
+    pub(super) digest: Option<String>,
 }
 
 /// Runs a plugin on given input.
@@ -38,7 +44,7 @@ pub(super) async fn run(
     let config = if trial.config.is_null() { "{}".to_owned() } else { trial.config.to_string() };
     let input = trial.input;
     match kind {
-        Kind::AlertEvaluator => evaluate(plugins, name, config, read(input)?, now).await,
+        Kind::AlertEvaluator => judging::evaluate(plugins, name, config, read(input)?, now).await,
         Kind::Notifier => {
             let notification = Arc::new(read::<NotificationInput>(input)?.notification());
             Ok(json!({"preview": plugins.preview(name, &config, notification).await?}))
@@ -70,66 +76,38 @@ pub(super) async fn run(
     }
 }
 
+impl Plugins {
+    /// Runs a plugin on given input, as `POST /plugins/{name}/run` does. What was wrong before is forgotten, so that each
+    /// trial stands for itself.
+    pub async fn try_out(
+        &self,
+        name: &PluginName,
+        config: Value,
+        input: Value,
+        now: Timestamp,
+    ) -> Result<Value, CallError> {
+        let slot = self.slot(name).ok_or_else(|| CallError::Unknown(name.to_string()))?;
+        slot.switch(Switch::On);
+        let kind = self.kind_of(name).ok_or_else(|| CallError::Unknown(name.to_string()))?;
+        run(self, name, kind, Trial { config, input, replay: None, digest: None }, now).await
+    }
+
+    /// Lets a notifier deliver, for those who try it where nobody is told.
+    pub async fn try_delivery(&self, name: &PluginName, config: Value, input: Value) -> Result<Value, CallError> {
+        let slot = self.slot(name).ok_or_else(|| CallError::Unknown(name.to_string()))?;
+        slot.switch(Switch::On);
+        let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+        let notification = Arc::new(read::<NotificationInput>(input)?.notification());
+        let Delivered { receipt: Receipt { remote_id, detail }, by: _ } =
+            self.deliver(name, &config, notification).await?;
+        Ok(json!({"receipt": {"remote_id": remote_id, "detail": detail}}))
+    }
+}
+
 fn read<T: DeserializeOwned>(input: Value) -> Result<T, CallError> {
     let input = if input.is_null() { json!({}) } else { input };
     serde_path_to_error::deserialize(input)
         .map_err(|error| CallError::InvalidInput(format!("{}: {}", error.path(), error.inner())))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EvaluatorInput {
-    now: Option<Timestamp>,
-    #[serde(default = "ten")]
-    interval_seconds: u32,
-    series: Vec<SeriesInput>,
-}
-
-fn ten() -> u32 {
-    10
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeriesInput {
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    points: Vec<(Timestamp, f64)>,
-}
-
-async fn evaluate(
-    plugins: &Plugins,
-    name: &PluginName,
-    config: String,
-    input: EvaluatorInput,
-    now: Timestamp,
-) -> Result<Value, CallError> {
-    let count = input.series.len();
-    let now_ms = input.now.unwrap_or(now).millis();
-    let context = EvalContext { now_ms, interval_ms: input.interval_seconds.saturating_mul(1_000), config };
-    let evaluated = plugins.evaluate(name, context, Arc::new(batch(input.series)), None).await?;
-    let verdicts = evaluated.verdicts;
-    let notes: BTreeMap<u32, String> = verdicts.notes.into_iter().collect();
-    let each = |i: usize| {
-        let note = u32::try_from(i).ok().and_then(|i| notes.get(&i));
-        json!({"level": verdicts.levels[i], "score": verdicts.scores[i], "note": note})
-    };
-    Ok(json!({"verdicts": (0..count).map(each).collect::<Vec<_>>(), "plugin": evaluated.by}))
-}
-
-fn batch(series: Vec<SeriesInput>) -> SeriesBatch {
-    let mut batch =
-        SeriesBatch { ids: Vec::new(), offsets: vec![0], times: Vec::new(), values: Vec::new(), labels: Vec::new() };
-    for (id, SeriesInput { labels, points }) in (0_u64..).zip(series) {
-        batch.ids.push(id);
-        batch.labels.push(labels.into_iter().collect());
-        for (at, value) in points {
-            batch.times.push(at.millis());
-            batch.values.push(value);
-        }
-        batch.offsets.push(u32::try_from(batch.values.len()).unwrap_or(u32::MAX));
-    }
-    batch
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -151,6 +151,9 @@ pub struct PluginInfo {
     pub loaded_at: Option<Timestamp>,
     /// Where its file came from.
     pub source: Source,
+    /// The trusted key that the version that serves is signed with; null when it is signed with none of them.
+    #[serde(default)]
+    pub signed_by: Option<String>,
     /// What it says about itself.
     pub description: String,
     /// JSON Schema of its configuration.
@@ -253,6 +256,30 @@ impl CallError {
     }
 }
 
+impl CallError {
+    /// The same error with every text changed: for what must not go out as the plugin said it.
+    pub(super) fn map_text(self, change: impl Fn(String) -> String) -> Self {
+        match self {
+            Self::InvalidConfig(problems) => {
+                Self::InvalidConfig(problems.into_iter().map(|problem| problem.map_text(&change)).collect())
+            }
+            Self::InvalidInput(why) => Self::InvalidInput(change(why)),
+            Self::Transient { message, retry_after_ms } => Self::Transient { message: change(message), retry_after_ms },
+            Self::Permanent(why) => Self::Permanent(change(why)),
+            Self::Trap(why) => Self::Trap(change(why)),
+            Self::Limit(why) => Self::Limit(change(why)),
+            Self::Contract(why) => Self::Contract(change(why)),
+            Self::Unknown(_) | Self::WrongKind { .. } | Self::NotServing { .. } | Self::Timeout | Self::Busy => self,
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn map_text(self, change: impl Fn(String) -> String) -> Self {
+        Self { pointer: change(self.pointer), message: change(self.message) }
+    }
+}
+
 impl From<Fault> for CallError {
     fn from(fault: Fault) -> Self {
         match fault {
@@ -287,10 +314,17 @@ pub(super) fn plain(text: String) -> String {
 
 /// A guest's words, plain and of a length that logs and tables can take.
 pub(super) fn cut(text: String) -> String {
-    const MOST: usize = 2_000;
+    cut_to(text, LONGEST)
+}
+
+/// How many bytes of a guest's words are kept.
+pub(super) const LONGEST: usize = 2_000;
+
+/// The same, of at most so many bytes and a mark that it was cut.
+pub(super) fn cut_to(text: String, most: usize) -> String {
     let mut text = plain(text);
-    if text.len() > MOST {
-        let end = (0..=MOST).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    if text.len() > most {
+        let end = (0..=most).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }

@@ -23,7 +23,7 @@ use super::{
     PluginName, Source,
     keeper::{self, TakeError},
     load::{File, LoadError},
-    refusal::Blame,
+    refusal::{Blame, FileId},
     rollout::keep::system,
 };
 use crate::{app::App, feed::Changes, wasm::cache::Digest};
@@ -43,9 +43,13 @@ const AT_ONCE: usize = 2;
 pub(super) struct Seen(BTreeMap<PluginName, SeenFile>);
 
 struct SeenFile {
-    stamp: Stamp,
+    stamps: Stamps,
     digest: Digest,
+    signature: Option<String>,
 }
+
+/// Of the component, and of the signature beside it.
+type Stamps = (Stamp, Option<Stamp>);
 
 /// Changes whenever a file does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,21 +81,21 @@ pub(super) async fn scan(app: &App, occasion: Occasion) -> anyhow::Result<()> {
     }
     let gone: Vec<PluginName> = seen.0.keys().filter(|name| !files.contains_key(name)).cloned().collect();
     let changed =
-        files.into_iter().filter(|(name, (_, stamp))| seen.0.get(name).is_none_or(|seen| seen.stamp != *stamp));
+        files.into_iter().filter(|(name, (_, stamps))| seen.0.get(name).is_none_or(|seen| seen.stamps != *stamps));
     let looks = changed.map(|(name, (path, _))| look(app, name, path, occasion));
     let looked: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
     let mut news = Vec::new();
     for (name, found) in looked {
         // Whoever removed it while we looked is seen by the next look.
         let Some((file, wasm)) = found? else { continue };
-        let digest = file.digest;
+        let (digest, signature) = (file.digest, file.signature.clone());
         let before = seen.0.insert(name.clone(), file);
-        if before.is_none_or(|before| before.digest != digest) {
-            news.push((name, wasm, digest));
+        if before.is_none_or(|before| before.digest != digest || before.signature != signature) {
+            news.push((name, wasm, signature));
         }
     }
-    let takes = news.into_iter().map(|(name, wasm, digest)| async move {
-        let taken = take(app, &name, wasm, digest, occasion).await;
+    let takes = news.into_iter().map(|(name, wasm, signature)| async move {
+        let taken = take(app, &name, wasm, signature, occasion).await;
         (name, taken)
     });
     for (name, taken) in stream::iter(takes).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
@@ -108,7 +112,7 @@ pub(super) async fn scan(app: &App, occasion: Occasion) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(folder: &Path) -> anyhow::Result<BTreeMap<PluginName, (PathBuf, Stamp)>> {
+fn list(folder: &Path) -> anyhow::Result<BTreeMap<PluginName, (PathBuf, Stamps)>> {
     let mut files = BTreeMap::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -124,8 +128,9 @@ fn list(folder: &Path) -> anyhow::Result<BTreeMap<PluginName, (PathBuf, Stamp)>>
         match stem.parse::<PluginName>() {
             Ok(name) => {
                 // It may be gone by now, or be a link that leads nowhere.
-                if let Some(stamp) = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|file| stamp(&file)) {
-                    files.insert(name, (path, stamp));
+                if let Some(file) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) {
+                    let signature = fs::metadata(beside(&path)).ok().map(|file| stamp(&file));
+                    files.insert(name, (path, (stamp(&file), signature)));
                 }
             }
             Err(why) => tracing::warn!("{} is left alone: {why}", path.display()),
@@ -139,6 +144,11 @@ fn stamp(file: &fs::Metadata) -> Stamp {
     Stamp { device: file.dev(), inode: file.ino(), length: file.len(), modified_ns }
 }
 
+/// Where the signature of a component stands.
+fn beside(component: &Path) -> PathBuf {
+    component.with_extension("wasm.sig")
+}
+
 type Look = Option<(SeenFile, Result<Arc<[u8]>, String>)>;
 
 /// Reads a file once it stands still.
@@ -146,61 +156,79 @@ async fn look(app: &App, name: PluginName, path: PathBuf, occasion: Occasion) ->
     let most = app.settings.plugins.max_component_bytes;
     let mut last: Option<SeenFile> = None;
     for _ in 0..LOOKS {
-        let (stamp, wasm) = match read(&path, most) {
+        let (stamps, wasm, signature) = match read(&path, most) {
             Ok(Some(read)) => read,
             Ok(None) => return (name, Ok(None)),
             Err(error) => return (name, Err(error)),
         };
         let digest = Digest::of(wasm.as_deref().unwrap_or_default());
-        let still = last.as_ref().is_some_and(|last| last.stamp == stamp && last.digest == digest);
+        let still = last.as_ref().is_some_and(|last| last.stamps == stamps && last.digest == digest);
+        let file = SeenFile { stamps, digest, signature };
         if still || occasion == Occasion::Whole {
-            return (name, Ok(Some((SeenFile { stamp, digest }, wasm))));
+            return (name, Ok(Some((file, wasm))));
         }
-        last = Some(SeenFile { stamp, digest });
+        last = Some(file);
         tokio::time::sleep(SECOND_LOOK).await;
     }
     tracing::warn!(plugin.name = %name, "{} does not stand still, looking again later", path.display());
     (name, Ok(None))
 }
 
-#[expect(clippy::type_complexity, reason = "a file that is there, and then its bytes or why they are not read")]
-fn read(path: &Path, most: u64) -> anyhow::Result<Option<(Stamp, Result<Arc<[u8]>, String>)>> {
+/// A file that is there: its bytes, or why they are not read, and the signature beside it.
+type Read = (Stamps, Result<Arc<[u8]>, String>, Option<String>);
+
+fn read(path: &Path, most: u64) -> anyhow::Result<Option<Read>> {
     let there = |result: std::io::Result<_>| match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         other => other.map(Some).with_context(|| format!("could not read {}", path.display())),
     };
     let Some(file) = there(fs::metadata(path))? else { return Ok(None) };
+    let (signed_at, signature) = signature(&beside(path));
+    let stamps = (stamp(&file), signed_at);
     if file.len() > most {
         let why = format!("the file has {} bytes, at most {most} are taken", file.len());
-        return Ok(Some((stamp(&file), Err(why))));
+        return Ok(Some((stamps, Err(why), signature)));
     }
     match fs::read(path) {
-        Ok(bytes) => Ok(Some((stamp(&file), Ok(bytes.into())))),
+        Ok(bytes) => Ok(Some((stamps, Ok(bytes.into()), signature))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Ok(Some((stamp(&file), Err(format!("the file cannot be read: {error}"))))),
+        Err(error) => Ok(Some((stamps, Err(format!("the file cannot be read: {error}")), signature))),
     }
+}
+
+/// A signature file, as far as it can be a signature. One that cannot be read is no signature, and not none.
+fn signature(path: &Path) -> (Option<Stamp>, Option<String>) {
+    const MOST: u64 = 1_000;
+    let Ok(file) = fs::metadata(path) else { return (None, None) };
+    let text = match file.len() {
+        0..=MOST => {
+            fs::read(path).map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).into_owned())
+        }
+        _ => "too long".to_owned(),
+    };
+    (Some(stamp(&file)), Some(text.trim().to_owned()))
 }
 
 async fn take(
     app: &App,
     name: &PluginName,
     wasm: Result<Arc<[u8]>, String>,
-    digest: Digest,
+    signature: Option<String>,
     occasion: Occasion,
 ) -> anyhow::Result<()> {
     let wasm = match wasm {
         Ok(wasm) => wasm,
         Err(why) => {
             let error = LoadError { name: name.clone(), reason: why, blame: Blame::Host };
-            app.plugins.refuse(Digest::of(&[]), &error, Source::Folder);
+            app.plugins.refuse(FileId { digest: Digest::of(&[]), signature }, &error, Source::Folder);
             return Ok(keeper::publish(app, name).await?);
         }
     };
-    if occasion == Occasion::Start && keeper::is_superseded(app, name, &digest.to_string()).await? {
+    if occasion == Occasion::Start && keeper::is_superseded(app, name, &Digest::of(&wasm).to_string()).await? {
         tracing::info!(plugin.name = %name, "the file of plugin {name} in the folder is older than what serves");
         return Ok(());
     }
-    let file = File { wasm, source: Source::Folder, loaded_at: app.clock.now() };
+    let file = File { wasm, source: Source::Folder, loaded_at: app.clock.now(), signature };
     match keeper::take(app, name, file, Changes::by(system("plugins.watch"))).await {
         // Whoever was faster has taken another file, or the same.
         Ok(_) | Err(TakeError::Refused(_) | TakeError::Moved) => Ok(()),
@@ -224,12 +252,15 @@ async fn lose(app: &App, name: &PluginName) -> anyhow::Result<()> {
 /// Removes a plugin's file from the folder, if it is there.
 pub(super) async fn remove_file(app: &App, name: &PluginName) -> anyhow::Result<()> {
     let file = app.settings.plugins_dir().join(format!("{name}.wasm"));
-    match tokio::fs::remove_file(&file).await {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("could not remove {}", file.display()))
+    for file in [beside(&file), file] {
+        match tokio::fs::remove_file(&file).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("could not remove {}", file.display()));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Looks at the folder whenever something happens in it, until the program stops.

@@ -10,7 +10,9 @@ use futures_util::{
 use super::{
     Kv, PluginName, PluginSettings, Plugins, Secrets, Wish,
     grants::{Grants, GrantsText},
-    keeper, queries, refusal,
+    keeper,
+    outside::Outside,
+    queries, records, refusal,
     rollout::{self, keep},
     routes::GRANTS,
     watch::{self, Occasion},
@@ -29,8 +31,23 @@ use crate::{
     },
 };
 
+/// What the plugin domain of a server stands on.
+pub struct Opening<'a> {
+    /// What was set.
+    pub settings: &'a Settings,
+    /// The database.
+    pub db: &'a Db,
+    /// The change feed.
+    pub feed: &'a Feed,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Where randomness comes from.
+    pub ids: &'a Ids,
+}
+
 /// Opens the plugin domain of a server, with nothing loaded yet.
-pub fn open(settings: &Settings, db: &Db, feed: &Feed, clock: &Clock, ids: &Ids) -> anyhow::Result<Plugins> {
+pub fn open(opening: &Opening<'_>, secrets: &Secrets) -> anyhow::Result<Plugins> {
+    let Opening { settings, db, feed, clock, ids } = *opening;
     let own = &settings.plugins;
     let exe = match &own.compiler {
         Some(exe) => exe.clone(),
@@ -41,23 +58,26 @@ pub fn open(settings: &Settings, db: &Db, feed: &Feed, clock: &Clock, ids: &Ids)
     let cache = own.cache.clone().unwrap_or_else(|| settings.server.data.join("plugin-cache"));
     files::make_private_folder(&cache)?;
     files::make_private_folder(&settings.plugins_dir())?;
-    let plugins = Plugins::start(PluginSettings {
-        cache,
-        fresh_key: ids.random(),
-        compiler: Compiler::Child { exe, limits },
-        clock: clock.clone(),
-        secrets: Secrets::default(),
-        kv: Kv::Database(db.clone()),
-        slots: Slots::default(),
-        threads: own.threads.unwrap_or((cores * 2).max(4)).max(2),
-        memory_bytes: usize::try_from(own.total_memory_bytes).unwrap_or(usize::MAX),
-        max_bytes: usize::try_from(own.max_component_bytes).unwrap_or(usize::MAX),
-        limits: Limits {
-            memory_bytes: usize::try_from(own.memory_bytes).unwrap_or(usize::MAX),
-            deadline: Duration::from_millis(own.deadline_ms),
-            ..Limits::default()
+    let plugins = Plugins::start_with(
+        PluginSettings {
+            cache,
+            fresh_key: ids.random(),
+            compiler: Compiler::Child { exe, limits },
+            clock: clock.clone(),
+            secrets: secrets.clone(),
+            kv: Kv::Database(db.clone()),
+            slots: Slots::default(),
+            threads: own.threads.unwrap_or((cores * 2).max(4)).max(2),
+            memory_bytes: usize::try_from(own.total_memory_bytes).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(own.max_component_bytes).unwrap_or(usize::MAX),
+            limits: Limits {
+                memory_bytes: usize::try_from(own.memory_bytes).unwrap_or(usize::MAX),
+                deadline: Duration::from_millis(own.deadline_ms),
+                ..Limits::default()
+            },
         },
-    })?;
+        Outside::open(settings, clock, ids)?,
+    )?;
     let serving = plugins.clone();
     feed.on(keeper::SERVING, move |change| keeper::apply(&serving, change));
     let granted = plugins.clone();
@@ -113,6 +133,7 @@ pub fn start(app: &App) {
     rollout::worker::start(app);
     app.tasks.spawn("plugins.watch", watch::watch(app.clone()));
     app.tasks.spawn("plugins.follow", follow(app.clone()));
+    app.tasks.spawn_last("plugins.record", records::write(app.clone()));
 }
 
 /// Loads what other replicas brought, and writes down what happened here by itself; what fails is tried again after a pause that

@@ -26,6 +26,16 @@ pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| format!("could not write {}", file.display()))
 }
 
+/// Reads a file that holds a secret, without what space stands around it. One that others can read is refused.
+pub fn read_private(file: &Path, what: &str) -> anyhow::Result<String> {
+    let read = || format!("could not read {}", file.display());
+    let mode = std::fs::metadata(file).with_context(read)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{} holds {what} and can be read by others: chmod 600 it", file.display());
+    }
+    Ok(std::fs::read_to_string(file).with_context(read)?.trim().to_owned())
+}
+
 /// Makes a folder that its owner alone can enter, if it is not there.
 pub fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -65,6 +75,11 @@ fn create_private(file: &Path, key: &[u8; 32]) -> anyhow::Result<bool> {
 
 /// Reads the signing key, or makes one with `fresh`. A file that others can read is refused.
 pub fn signing_key(file: &Path, fresh: impl FnOnce() -> [u8; 32]) -> anyhow::Result<[u8; 32]> {
+    private_key(file, "the signing key", fresh)
+}
+
+/// As `signing_key`, for another key: `what` names it.
+pub fn private_key(file: &Path, what: &str, fresh: impl FnOnce() -> [u8; 32]) -> anyhow::Result<[u8; 32]> {
     if !file.try_exists().with_context(|| format!("could not look for {}", file.display()))? {
         let key = fresh();
         if create_private(file, &key)? {
@@ -72,12 +87,8 @@ pub fn signing_key(file: &Path, fresh: impl FnOnce() -> [u8; 32]) -> anyhow::Res
         }
         // Of replicas that share the file and start at once, all take the key of the first.
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
-    let mode = std::fs::metadata(file)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        bail!("{} holds the signing key and can be read by others: chmod 600 it", file.display());
-    }
-    let bytes = hex::decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let text = read_private(file, what)?;
+    let bytes = hex::decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     bytes.with_context(|| format!("{} does not hold 32 bytes in hexadecimal", file.display()))
 }
 

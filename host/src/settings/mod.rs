@@ -8,9 +8,12 @@ mod auth;
 mod client;
 mod database;
 pub mod files;
+mod kit;
+mod mail;
 mod metrics;
 mod plugins;
 mod registry;
+mod secrets;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -22,9 +25,12 @@ pub use alerts::Alerts;
 pub use auth::Auth;
 pub use client::Connect;
 pub use database::Database;
+pub use kit::Kit;
+pub use mail::{Mail, MailTls};
 pub use metrics::Metrics;
 pub use plugins::Plugins;
 pub use registry::Registry;
+pub use secrets::Secrets;
 pub use server::Server;
 
 /// Everything that can be set.
@@ -46,6 +52,10 @@ pub struct Settings {
     pub alerts: Alerts,
     /// Sandboxed components.
     pub plugins: Plugins,
+    /// What plugins name and never see.
+    pub secrets: Secrets,
+    /// The server that mail goes through.
+    pub mail: Mail,
 }
 
 /// What the command line says, over everything else.
@@ -110,6 +120,7 @@ impl Settings {
             .and_then(|()| self.registry.check())
             .and_then(|()| self.metrics.check())
             .and_then(|()| self.alerts.check())
+            .and_then(|()| self.mail.check())
             .map_err(anyhow::Error::msg)
     }
 
@@ -153,9 +164,14 @@ pub fn admin_password() -> Option<String> {
 }
 
 /// What is logged, in the syntax of `RUST_LOG`: `LOOMA_LOG`, or `info`.
-#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
 pub fn log_filter() -> String {
-    std::env::var("LOOMA_LOG").unwrap_or_else(|_| "info,sqlx=warn,wasmtime=warn,cranelift=warn".to_owned())
+    log_filter_or("info,sqlx=warn,wasmtime=warn,cranelift=warn")
+}
+
+/// What is logged: `LOOMA_LOG`, or `otherwise`.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+pub fn log_filter_or(otherwise: &str) -> String {
+    std::env::var("LOOMA_LOG").unwrap_or_else(|_| otherwise.to_owned())
 }
 
 /// The binary that runs.

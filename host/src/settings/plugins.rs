@@ -1,6 +1,6 @@
 //! Sandboxed components.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,12 @@ pub struct Plugins {
     pub guard_seconds: u64,
     /// How long calls on a version that was replaced may go on, in seconds.
     pub drain_seconds: u64,
+    /// Whether only plugins that are signed with a trusted key are taken.
+    pub require_signature: bool,
+    /// Keys whose signatures count, each as `NAME:KEY`; `looma plugin keygen` makes one.
+    pub trusted_keys: Vec<String>,
+    /// Name servers that plugins' lookups of SRV and TXT are sent to; the system's when empty.
+    pub name_servers: Vec<SocketAddr>,
     /// Threads that pure plugins run on, at least two; two a core, at least four, when absent. One plugin has half of them at most,
     /// and more are started while plugins hold theirs.
     pub threads: Option<usize>,
@@ -44,6 +50,9 @@ impl Default for Plugins {
             compile_seconds: 120,
             guard_seconds: 300,
             drain_seconds: 30,
+            require_signature: false,
+            trusted_keys: Vec::new(),
+            name_servers: Vec::new(),
             threads: None,
             cache: None,
             compiler: None,

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -57,6 +58,15 @@ pub struct Cache {
 /// Components that are compiled at once: each may take all the memory that a compilation may.
 const AT_ONCE: usize = 4;
 
+/// What is known of how a component was compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// how long it took, by the clock
+    pub took: Option<Duration>,
+    /// how large the code is
+    pub bytes: Option<u64>,
+}
+
 /// A folder that is removed when this is dropped.
 pub struct Scratch(PathBuf);
 
@@ -75,7 +85,7 @@ impl Drop for Scratch {
 }
 
 /// How old something half-written is before nobody can be writing it any more.
-const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(3600);
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 impl Cache {
     /// Opens the cache in `folder`. `fresh_key` becomes its key when it has none yet.
@@ -115,6 +125,20 @@ impl Cache {
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.turns.acquire().await.ok()
+    }
+
+    /// Notes how long compiling took, for people to read.
+    pub fn note(&self, engine: &Engine, digest: Digest, took: Duration) -> anyhow::Result<()> {
+        self.write(&format!("{}.ms", name(engine, digest)), took.as_millis().to_string().as_bytes())
+    }
+
+    /// What is known of compiling `digest`: how long it took, and how large its code is. Nothing, before it was compiled.
+    pub fn known(&self, engine: &Engine, digest: Digest) -> Known {
+        let name = name(engine, digest);
+        let took = fs::read_to_string(self.folder.join(format!("{name}.ms"))).ok();
+        let code = fs::metadata(self.folder.join(&name)).ok();
+        let took = took.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+        Known { took, bytes: code.map(|code| code.len()) }
     }
 
     /// A folder of one's own beside the compiled components.

@@ -85,10 +85,11 @@ pub async fn component(
     }
     let began = Instant::now();
     let code = compile(compiler, cache, wasm).await?;
-    let took = Some(began.elapsed());
+    let took = began.elapsed();
     let (cache, engine) = (Arc::clone(cache), engine.clone());
     let component = blocking(move || {
-        if let Err(error) = cache.store(&engine, digest, &code) {
+        let kept = cache.store(&engine, digest, &code).and_then(|()| cache.note(&engine, digest, took));
+        if let Err(error) = kept {
             // It can serve all the same; the next start compiles it again.
             tracing::warn!(plugin.digest = %digest, error = format!("{error:#}"), "could not keep a compiled component");
         }
@@ -97,7 +98,7 @@ pub async fn component(
     // It was compiled just now, by the host's own compiler: what does not load of it asks for more than an instance may have.
     let component =
         component.await?.map_err(|error| CompileError::Invalid(format!("it does not fit the host: {error:#}")))?;
-    Ok(Compiled { component, took })
+    Ok(Compiled { component, took: Some(took) })
 }
 
 async fn from_cache(cache: &Arc<Cache>, engine: &Engine, digest: Digest) -> Result<Option<Component>, CompileError> {

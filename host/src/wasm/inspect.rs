@@ -50,8 +50,66 @@ pub struct Found {
 /// Packages whose imports are answered by inert ones.
 const INERT: [&str; 6] = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:sockets/"];
 
-/// Says what `bytes` is, or why it cannot be a plugin.
+/// Everything that is to be seen of a component from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// what it exports, as it names it
+    pub exports: Vec<String>,
+    /// position in `Contract::worlds` of its kind, or why it has none
+    pub world: Result<usize, String>,
+    /// whether it exports what every plugin exports, or what it lacks
+    pub lifecycle: Result<(), String>,
+    /// what it imports, in its order; empty while it has no kind that this could be held against
+    pub imports: Vec<Import>,
+}
+
+/// One import of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// as the component names it, with its version
+    pub name: String,
+    /// what the host says to it
+    pub verdict: Verdict,
+}
+
+/// What the host says to an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It only has types.
+    Types,
+    /// It is answered by an inert one.
+    Inert,
+    /// Its kind may have it; what it reaches is for the grants.
+    Offered,
+    /// Its kind has none, in words.
+    Refused(String),
+}
+
+impl Import {
+    /// Its name without the version.
+    pub fn interface(&self) -> &str {
+        split(&self.name).0
+    }
+}
+
+/// Says what `bytes` is, or why it cannot be a plugin: the first reason there is.
 pub fn inspect(bytes: &[u8], contract: &Contract) -> Result<Found, String> {
+    let Audit { exports: _, world, lifecycle, imports } = audit(bytes, contract)?;
+    let world = world?;
+    lifecycle?;
+    let mut wanted = Vec::new();
+    for import in imports {
+        match import.verdict {
+            Verdict::Refused(why) => return Err(why),
+            Verdict::Offered => wanted.push(import.interface().to_owned()),
+            Verdict::Types | Verdict::Inert => {}
+        }
+    }
+    Ok(Found { world, imports: wanted })
+}
+
+/// Looks at all of a component, however much is wrong with it. An error says why it is none.
+pub fn audit(bytes: &[u8], contract: &Contract) -> Result<Audit, String> {
     if bytes.is_empty() {
         return Err("the file is empty".to_owned());
     }
@@ -62,24 +120,29 @@ pub fn inspect(bytes: &[u8], contract: &Contract) -> Result<Found, String> {
         return Err("the file is not WebAssembly: it does not begin with \\0asm".to_owned());
     }
     let (imports, exports) = names(bytes)?;
-    let world = kind(&exports, contract)?;
-    if !exports.iter().any(|export| split(export).0 == contract.lifecycle.name) {
-        return Err(format!("it does not export {}@{}", contract.lifecycle.name, contract.lifecycle.version));
+    let world = kind(&exports, contract);
+    let has = exports.iter().any(|export| split(export).0 == contract.lifecycle.name);
+    let Interface { name, version } = contract.lifecycle;
+    let lifecycle = if has { Ok(()) } else { Err(format!("it does not export {name}@{version}")) };
+    let judged = world.as_ref().ok().map(|world| &contract.worlds[*world]);
+    let imports = judged.into_iter().flat_map(|world| {
+        imports.iter().map(|name| Import { name: name.clone(), verdict: verdict(name, world, contract) })
+    });
+    Ok(Audit { imports: imports.collect(), exports, world, lifecycle })
+}
+
+fn verdict(import: &str, world: &World, contract: &Contract) -> Verdict {
+    let (name, version) = split(import);
+    if let Err(why) = check_version(name, version, contract) {
+        return Verdict::Refused(why);
     }
-    let allowed = &contract.worlds[world];
-    let mut wanted = Vec::new();
-    for import in &imports {
-        let (name, version) = split(import);
-        check_version(name, version, contract)?;
-        if contract.types.contains(&name) || INERT.iter().any(|package| name.starts_with(package)) {
-            continue;
-        }
-        if !allowed.imports.contains(&name) {
-            return Err(refuse(name, allowed, contract));
-        }
-        wanted.push(name.to_owned());
+    if contract.types.contains(&name) {
+        return Verdict::Types;
     }
-    Ok(Found { world, imports: wanted })
+    if INERT.iter().any(|package| name.starts_with(package)) {
+        return Verdict::Inert;
+    }
+    if world.imports.contains(&name) { Verdict::Offered } else { Verdict::Refused(refuse(name, world, contract)) }
 }
 
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {

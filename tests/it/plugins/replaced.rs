@@ -49,7 +49,7 @@ async fn judge(looma: &TestServer) -> Result<Judged, CallError> {
     let (ids, offsets, times, values) = (vec![1], vec![0, 1], vec![0], vec![95.0]);
     let batch = Arc::new(SeriesBatch { ids, offsets, times, values, labels: Vec::new() });
     let context = EvalContext { now_ms: 0, interval_ms: 1_000, config: "{}".to_owned() };
-    let judging = Judging { rule: "r", context, batch, remembered: None };
+    let judging = Judging { rule: "r", context, batch, remembered: None, keep: None };
     looma.app().plugins.judge(&JUDGE.parse().unwrap(), &judging).await
 }
 

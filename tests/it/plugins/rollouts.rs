@@ -37,7 +37,7 @@ async fn judge(looma: &TestServer, series: u64) -> Result<Judged, CallError> {
     let (times, values) = (vec![0; count], vec![95.0; count]);
     let batch = Arc::new(SeriesBatch { ids: (0..series).collect(), offsets, times, values, labels: Vec::new() });
     let context = EvalContext { now_ms: 0, interval_ms: 1_000, config: "{}".to_owned() };
-    let judging = Judging { rule: "r", context, batch, remembered: None };
+    let judging = Judging { rule: "r", context, batch, remembered: None, keep: None };
     looma.app().plugins.judge(&NAME.parse().unwrap(), &judging).await
 }
 

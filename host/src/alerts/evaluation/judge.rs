@@ -10,6 +10,7 @@ use std::{
 use super::{
     Recollection,
     states::{self, States},
+    tape::Tape,
 };
 use crate::{
     alerts::{
@@ -105,6 +106,7 @@ struct Call<'a> {
     needs: Requirements,
     config: String,
     now: Timestamp,
+    tape: &'a Tape,
 }
 
 /// The series that a rule watches.
@@ -125,7 +127,7 @@ pub(super) async fn judge(
     app: &App,
     rule: &Rule,
     own: &mut Recollection,
-    now: Timestamp,
+    (now, tape): (Timestamp, &Tape),
 ) -> Result<Judged, JudgeError> {
     let name = &rule.spec.evaluator;
     let failed = |error| JudgeError::Plugin { plugin: name.clone(), error };
@@ -141,7 +143,7 @@ pub(super) async fn judge(
     if remembered.is_some() {
         judged.keep = app.plugins.remembering(&plugin);
     }
-    let call = Call { app, rule, plugin, needs, config, now };
+    let call = Call { app, rule, plugin, needs, config, now, tape };
     let lookback = Duration::from_millis(needs.lookback_ms);
     for part in series.chunks(if lookback > LONG { A_LONG_CALL } else { A_CALL }) {
         call.judge(part, lookback, remembered, &mut judged).await?;
@@ -172,7 +174,9 @@ impl Call<'_> {
                 let of = |one: &Arc<Series>| all.get(&one.series_id).map(Vec::as_slice).unwrap_or_default();
                 part.iter().map(of).collect()
             });
-            let judging = Judging { rule: self.rule.rule_id.as_str(), context: self.context(), batch, remembered };
+            let rule = self.rule.rule_id.as_str();
+            let keep = self.tape.keeping(part);
+            let judging = Judging { rule, context: self.context(), batch, remembered, keep };
             match self.app.plugins.judge(&self.plugin, &judging).await {
                 Ok(said) => self.take(part, said, judged),
                 Err(error @ CallError::Trap(_)) if part.len() > 1 && searches >= 2 => {

@@ -5,6 +5,7 @@
 mod judge;
 mod states;
 mod steps;
+mod tape;
 mod test;
 
 use std::collections::HashMap;
@@ -54,7 +55,7 @@ pub(super) enum Evaluated {
 /// Evaluates a rule.
 pub(super) async fn run(app: &App, rule: &Rule, own: &mut Recollection) -> Result<Evaluated, Fault> {
     let now = app.clock.now();
-    let judged = judge::judge(app, rule, own, now).await?;
+    let judged = judge::judge(app, rule, own, (now, &tape::Tape::of(rule, now))).await?;
     let open = app.alerts.open(&rule.rule_id);
     let steps = steps::Steps { app, rule, now };
     let mut missing = own.missing.clone();

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     Recollection,
     judge::{self, JudgeError, Judgement},
+    tape::Tape,
 };
 use crate::{
     alerts::{machine::Verdict, rules::Rule},
@@ -60,7 +61,7 @@ pub struct TestResult {
 /// Judges the rule's series, with what its evaluator remembers of them.
 pub async fn test(app: &App, rule: &Rule) -> anyhow::Result<TestResult> {
     let now = app.clock.now();
-    let judged = match judge::judge(app, rule, &mut Recollection::default(), now).await {
+    let judged = match judge::judge(app, rule, &mut Recollection::default(), (now, &Tape::off())).await {
         Ok(judged) => judged,
         Err(JudgeError::Read(error)) => return Err(error),
         Err(error @ JudgeError::Plugin { .. }) => {

@@ -11,7 +11,7 @@ use crate::{
 macro_rules! columns {
     () => {
         "rule_id, rule_name, service_type, metric_name, comparison_operator, threshold_value, severity, enabled, interval_seconds, \
-         for_seconds, keep_firing_seconds, evaluator, config, labels, message, created_at, updated_at"
+         for_seconds, keep_firing_seconds, evaluator, config, labels, message, record, created_at, updated_at"
     };
 }
 
@@ -19,13 +19,13 @@ statements! { STATEMENTS:
     ALL = concat!("SELECT ", columns!(), " FROM alert_rules WHERE deleted_at IS NULL");
     FIND = concat!("SELECT ", columns!(), " FROM alert_rules WHERE rule_id = $1 AND deleted_at IS NULL");
     PUT = concat!("INSERT INTO alert_rules (", columns!(), ") \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
         ON CONFLICT (rule_id) DO UPDATE SET rule_name = excluded.rule_name, service_type = excluded.service_type, \
         metric_name = excluded.metric_name, comparison_operator = excluded.comparison_operator, \
         threshold_value = excluded.threshold_value, severity = excluded.severity, enabled = excluded.enabled, \
         interval_seconds = excluded.interval_seconds, for_seconds = excluded.for_seconds, \
         keep_firing_seconds = excluded.keep_firing_seconds, evaluator = excluded.evaluator, config = excluded.config, \
-        labels = excluded.labels, message = excluded.message, updated_at = excluded.updated_at");
+        labels = excluded.labels, message = excluded.message, record = excluded.record, updated_at = excluded.updated_at");
     DELETE = "UPDATE alert_rules SET deleted_at = $2, enabled = FALSE WHERE rule_id = $1 AND deleted_at IS NULL";
     HEALTH = "SELECT last_evaluated_at, last_error FROM alert_rule_health WHERE rule_id = $1";
     ALL_HEALTH = "SELECT rule_id, last_evaluated_at, last_error FROM alert_rule_health";
@@ -58,7 +58,7 @@ pub(super) async fn put(tx: &mut Tx, rule: &Rule) -> Result<()> {
     let Rule { rule_id, spec, created_at, updated_at } = rule;
     let RuleSpec { rule_name, service_type, metric_name, comparison_operator, threshold_value, severity, .. } = spec;
     let RuleSpec { enabled, interval_seconds, for_seconds, keep_firing_seconds, evaluator, config, .. } = spec;
-    let RuleSpec { labels, message, .. } = spec;
+    let RuleSpec { labels, message, record, .. } = spec;
     on_db!(tx, |c| sqlx::query(PUT)
         .bind(rule_id)
         .bind(rule_name)
@@ -75,6 +75,7 @@ pub(super) async fn put(tx: &mut Tx, rule: &Rule) -> Result<()> {
         .bind(config)
         .bind(labels)
         .bind(message)
+        .bind(record)
         .bind(created_at)
         .bind(updated_at)
         .execute(c)

@@ -30,7 +30,7 @@ use crate::{
         page::{Page, PageQuery, Params},
     },
     notify,
-    plugins::Kind,
+    plugins::{Kind, records},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -167,6 +167,9 @@ async fn replace(
         }
         let after = Rule { spec, updated_at: app.clock.now(), ..before.clone() };
         queries::put(&mut tx, &after).await?;
+        if after.spec.record < before.spec.record {
+            records::prune(&mut tx, id.as_str()).await?;
+        }
         if after.spec.evaluator != before.spec.evaluator || after.spec.config != before.spec.config {
             // What was remembered under another configuration would mislead.
             alerts::forget_states(&mut tx, id).await?;
@@ -190,6 +193,7 @@ async fn delete_rule(
     let rule = queries::lock(&mut tx, &id).await?.or_not_found("alert rule")?;
     conditions.allow_write(&rule)?;
     queries::delete(&mut tx, &id, app.clock.now()).await?;
+    records::forget(&mut tx, id.as_str()).await?;
     let mut changes = Changes::by(who.actor());
     changes.delete(RULES, id.0.clone(), &rule);
     app.feed.commit(tx, changes).await?;

@@ -24,6 +24,8 @@ pub const THRESHOLD: &str = "threshold";
 
 /// The longest time that a rule may ask for: a year.
 const LONGEST_SECONDS: i64 = 366 * 24 * 3600;
+/// The most calls to its evaluator that a rule may keep.
+const MOST_RECORDS: i64 = 1000;
 /// Alerts never end for want of points before so many intervals have passed, and this time.
 const NO_DATA_INTERVALS: i64 = 5;
 const NO_DATA_LEAST: Duration = Duration::from_secs(300);
@@ -108,6 +110,10 @@ pub struct RuleSpec {
     /// `unit`, `threshold`, `labels`, `severity`, `status`, `note`.
     #[serde(default = "message")]
     pub message: String,
+    /// How many of the latest calls to its evaluator are kept, 0 to 1000, so that other versions can be run on them. A call has at
+    /// most a thousand series; one that is larger than 1 MiB is noted and not kept, and all of a rule at most 64 MiB.
+    #[serde(default)]
+    pub record: i64,
 }
 
 impl RuleSpec {
@@ -120,12 +126,13 @@ impl RuleSpec {
         if let Some(of) = &self.service_type {
             faults.name("/service_type", of, 50);
         }
-        let seconds = [
+        let numbers = [
             ("/interval_seconds", self.interval_seconds, 1, 86_400),
             ("/for_seconds", self.for_seconds, 0, LONGEST_SECONDS),
             ("/keep_firing_seconds", self.keep_firing_seconds, 0, LONGEST_SECONDS),
+            ("/record", self.record, 0, MOST_RECORDS),
         ];
-        for (pointer, value, least, most) in seconds {
+        for (pointer, value, least, most) in numbers {
             faults.check((least..=most).contains(&value), pointer, || format!("must be {least} to {most}"));
         }
         check_labels(&mut faults, "/labels", &self.labels);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::plugins::grants::Grants;
 
@@ -48,17 +48,11 @@ pub(super) async fn resolve(
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let places = async {
-        let own = Arc::clone(&reach.share.lookups).acquire_owned().await;
-        (own, Arc::clone(&reach.services.pools.lookups).acquire_owned().await)
-    };
-    let Ok((Ok(own), Ok(shared))) = tokio::time::timeout(within, places).await else {
-        return Err(ResolveError::Busy);
-    };
+    let places = places(reach, within).await?;
     let name = (host.to_owned(), port);
     let lookup = tokio::task::spawn_blocking(move || {
         // The places are held until the resolver is done, though nobody may wait for it any more.
-        let _places = (own, shared);
+        let _places = places;
         name.to_socket_addrs().map(Vec::from_iter)
     });
     let failed = |what: String| Err(ResolveError::Failed(what));
@@ -68,6 +62,21 @@ pub(super) async fn resolve(
         Ok(Ok(Err(error))) => failed(format!("could not resolve {host}: {error}")),
         Ok(Err(_)) => failed(format!("could not resolve {host}: the lookup did not end")),
         Err(_) => failed(format!("could not resolve {host} in time")),
+    }
+}
+
+/// A place of the plugin's own and one of all for a lookup, if both can be had in time.
+pub(super) async fn places(
+    reach: &Reach,
+    within: Duration,
+) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), ResolveError> {
+    let places = async {
+        let own = Arc::clone(&reach.share.lookups).acquire_owned().await;
+        (own, Arc::clone(&reach.services.pools.lookups).acquire_owned().await)
+    };
+    match tokio::time::timeout(within, places).await {
+        Ok((Ok(own), Ok(shared))) => Ok((own, shared)),
+        _ => Err(ResolveError::Busy),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::plugins::bindings::looma::host::log::{Host, Level};
 
 use super::{Ctx, Interface};
-use crate::plugins::share::LogLine;
+use crate::{plugins::share::LogLine, secrets::Secrets};
 
 const MESSAGE: usize = 2_000;
 const FIELDS: usize = 20;
@@ -21,10 +21,7 @@ impl Host for Ctx {
             self.reach.denied(Interface::Log);
             return Ok(());
         }
-        let message = plain(&message, MESSAGE);
-        let fields =
-            fields.iter().take(FIELDS).map(|(key, value)| format!("{}={:?}", plain(key, 60), plain(value, 500)));
-        let fields = fields.collect::<Vec<_>>().join(" ");
+        let (message, fields) = line(&self.reach.services.secrets, message, fields);
         let plugin = self.reach.plugin.as_str();
         let write = match level {
             Level::Trace => trace,
@@ -45,6 +42,14 @@ impl Host for Ctx {
         }
         Ok(())
     }
+}
+
+/// A line as it is logged: message and fields, bounded, without the values of secrets.
+fn line(secrets: &Secrets, message: String, fields: Vec<(String, String)>) -> (String, String) {
+    let message = plain(&secrets.mask(message), MESSAGE);
+    let own = |text: String, most: usize| plain(&secrets.mask(text), most);
+    let fields = fields.into_iter().take(FIELDS).map(|(key, value)| format!("{}={:?}", own(key, 60), own(value, 500)));
+    (message, fields.collect::<Vec<_>>().join(" "))
 }
 
 fn trace(plugin: &str, fields: &str, message: &str) {
@@ -70,4 +75,20 @@ fn error(plugin: &str, fields: &str, message: &str) {
 /// Without control characters, so that a line of a plugin cannot look like two.
 fn plain(text: &str, most: usize) -> String {
     text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_without_secrets() {
+        let secrets = Secrets::default();
+        secrets.set("token", "a-secret-value");
+        let fields = vec![("url".to_owned(), "http://x/?t=a-secret-value\"\u{1b}[31m".to_owned()); 30];
+        let (message, fields) = line(&secrets, "got a-secret-value\nplugin.name=other\0".to_owned(), fields);
+        assert_eq!(message, "got *** plugin.name=other ");
+        assert_eq!(fields.matches("url=\"http://x/?t=***\\\" [31m\"").count(), FIELDS);
+        assert_eq!(line(&secrets, "x".repeat(1 << 20), Vec::new()).0.len(), MESSAGE);
+    }
 }

@@ -7,14 +7,12 @@ mod http;
 mod kv;
 mod log;
 mod mail;
-mod mask;
+mod names;
 mod net;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::{WasiCtxView, WasiView};
@@ -24,6 +22,7 @@ use super::{
     contract::CONTRACT,
     grants::Grants,
     kv::Kv,
+    mailer::Mailer,
     share::Share,
     stats::{Alive, Interface, PluginStats, VersionStats},
     types::{Kind, PluginName},
@@ -31,6 +30,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    secrets::Secrets,
     wasm::{
         limits::{Budget, Denied, Limiter, Limits},
         pulse::{Pulse, Until},
@@ -42,35 +42,12 @@ use crate::{
 
 pub(super) use address::Pools;
 pub(super) use http::HttpClients;
+pub(super) use names::Names;
 
 /// Lines that one call may log.
 const LOG_LINES: u32 = 100;
 /// Requests to the network and the key-value store that one call may make.
 const REQUESTS: u32 = 1_000;
-
-/// Secrets by name. Whoever keeps them sets them here; plugins never read them.
-#[derive(Clone, Default)]
-pub struct Secrets(Arc<ArcSwap<BTreeMap<String, Arc<str>>>>);
-
-impl Secrets {
-    /// Replaces all secrets.
-    pub fn replace(&self, secrets: BTreeMap<String, Arc<str>>) {
-        self.0.store(Arc::new(secrets));
-    }
-
-    /// Sets one secret.
-    pub fn set(&self, name: &str, value: &str) {
-        self.0.rcu(|secrets| {
-            let mut secrets = BTreeMap::clone(secrets);
-            secrets.insert(name.to_owned(), value.into());
-            secrets
-        });
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<str>> {
-        self.0.load().get(name).cloned()
-    }
-}
 
 /// What all plugins' host functions share.
 pub(super) struct Services {
@@ -92,6 +69,32 @@ pub(super) struct Services {
     pub(super) kv: Kv,
     pub(super) http: HttpClients,
     pub(super) pools: Pools,
+    pub(super) mail: Mailer,
+    pub(super) names: Names,
+}
+
+#[cfg(test)]
+impl Services {
+    /// Services with nothing behind them but memory, and deadlines that stand still.
+    fn for_tests(clock: Clock) -> Self {
+        let super::outside::Outside { mail, names, .. } = super::outside::Outside::none(&clock);
+        Self {
+            clock,
+            workers: Workers::start(crate::wasm::workers::Threads { steady: 1, most: 1 }, 1).unwrap(),
+            reactor: Reactor::start().unwrap(),
+            home: tokio::runtime::Handle::current(),
+            pulse: Pulse::default(),
+            budget: Budget::new(1 << 20),
+            kept: Arc::new(Semaphore::new(1)),
+            defaults: Limits::default(),
+            secrets: Secrets::default(),
+            kv: Kv::default(),
+            http: HttpClients::default(),
+            pools: Pools::default(),
+            mail,
+            names,
+        }
+    }
 }
 
 /// Who asks, what it is granted, and how long it may take.

@@ -60,19 +60,34 @@ impl Host for Ctx {
             self.reach.denied(Interface::Net);
             return Ok(Err(too_often()));
         }
-        let want_v4 = match kind {
-            RecordType::A => true,
-            RecordType::Aaaa => false,
-            RecordType::Srv | RecordType::Txt => {
-                return Ok(Err(NetError::Unreachable("this host resolves addresses alone, no SRV and TXT".to_owned())));
-            }
-        };
-        let found = address::resolve(&self.reach, &name, 0, self.reach.remaining().min(LONGEST)).await;
-        Ok(match found {
-            Ok(found) => Ok(found.iter().filter(|a| a.is_ipv4() == want_v4).map(|a| a.ip().to_string()).collect()),
-            Err(error) => Err(told(&error)),
+        let (reach, within) = (&self.reach, self.reach.remaining().min(LONGEST));
+        Ok(match kind {
+            RecordType::A => addresses(reach, &name, within, SocketAddr::is_ipv4).await,
+            RecordType::Aaaa => addresses(reach, &name, within, SocketAddr::is_ipv6).await,
+            RecordType::Srv | RecordType::Txt => records(reach, &name, kind, within).await,
         })
     }
+}
+
+/// Records that are no addresses; a lookup of them takes its places like any other.
+async fn records(reach: &Reach, name: &str, kind: RecordType, within: Duration) -> Result<Vec<String>, NetError> {
+    let _places = address::places(reach, within).await.map_err(|error| told(&error))?;
+    let names = &reach.services.names;
+    let found = match kind {
+        RecordType::Srv => names.srv(name, within).await,
+        _ => names.txt(name, within).await,
+    };
+    found.map_err(NetError::Unreachable)
+}
+
+async fn addresses(
+    reach: &Reach,
+    name: &str,
+    within: Duration,
+    wanted: fn(&SocketAddr) -> bool,
+) -> Result<Vec<String>, NetError> {
+    let found = address::resolve(reach, name, 0, within).await.map_err(|error| told(&error))?;
+    Ok(found.iter().filter(|address| wanted(address)).map(|address| address.ip().to_string()).collect())
 }
 
 impl Ctx {

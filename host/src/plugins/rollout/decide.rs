@@ -156,6 +156,7 @@ mod tests {
             until: Some(at(300)),
             reason: None,
             before: None,
+            signature: None,
         }
     }
 

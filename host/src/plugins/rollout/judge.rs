@@ -15,8 +15,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     plugins::{
-        EvalContext, Plugins, SeriesBatch, Verdicts,
+        EvalContext, EvalState, Plugins, SeriesBatch, Verdicts,
         kinds::evaluator,
+        records::NewRecord,
         slot::{Release, Slot},
         stats::Function,
         types::{CallError, Kind, PluginName, PluginRef},
@@ -34,6 +35,17 @@ pub struct Judging<'a> {
     pub batch: Arc<SeriesBatch>,
     /// What is remembered of each series; absent where the evaluator wants none of it.
     pub remembered: Option<Vec<&'a [Memory]>>,
+    /// What the calls are kept under; absent where they are not kept.
+    pub keep: Option<Keeping>,
+}
+
+/// What calls are kept under.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// When they are made.
+    pub recorded_at: Timestamp,
+    /// What people call each series, in order.
+    pub series: Vec<String>,
 }
 
 /// What is said of series, one after the other.
@@ -108,13 +120,14 @@ impl Plugins {
         let previous = judging.remembered.as_ref().map(|_| parts::pack(*form, begins.iter().copied()));
         let context = judging.context.clone();
         let call = {
-            let batch = Arc::clone(&batch);
+            let (batch, previous) = (Arc::clone(&batch), previous.clone());
             move |version: Version| {
                 let (context, batch, previous) = (context.clone(), Arc::clone(&batch), previous.clone());
                 async move { evaluator::evaluate(&version, context, batch, previous).await }
             }
         };
         let (answer, took) = self.ask(slot, release, Function::Evaluate, &call).await;
+        self.keep(judging, part, (&batch, previous), &answer);
         if !Arc::ptr_eq(release, serving) {
             if let Some(active) = active {
                 active.note_canary(answer.as_ref().err(), took);
@@ -175,8 +188,32 @@ impl Plugins {
             "plugin {} does not take what another version remembers, and begins anew", slot.name);
         let nothing = parts::pack(0, batch.ids.iter().map(|_| None));
         let context = judging.context.clone();
-        let anew = |version| async move { evaluator::evaluate(&version, context, batch, Some(nothing)).await };
-        self.ask(slot, release, Function::Evaluate, anew).await.0
+        let (asked, previous) = (Arc::clone(&batch), nothing.clone());
+        let anew = |version| async move { evaluator::evaluate(&version, context, asked, Some(previous)).await };
+        let (answer, _) = self.ask(slot, release, Function::Evaluate, anew).await;
+        self.keep(judging, part, (&batch, Some(nothing)), &answer);
+        answer
+    }
+
+    /// Offers a call to be kept, where the rule wants that. It never waits: what comes of it is of no concern to the evaluation.
+    fn keep(
+        &self,
+        judging: &Judging<'_>,
+        part: &Part<'_>,
+        (batch, previous): (&Arc<SeriesBatch>, Option<EvalState>),
+        answer: &Result<Verdicts, CallError>,
+    ) {
+        let Some(Keeping { recorded_at, series }) = &judging.keep else { return };
+        self.offer_record(NewRecord {
+            rule_id: judging.rule.to_owned(),
+            recorded_at: *recorded_at,
+            series: part.picks.iter().map(|n| series[*n].clone()).collect(),
+            context: judging.context.clone(),
+            batch: Arc::clone(batch),
+            previous,
+            answer: answer.clone().map_err(|error| error.to_string()),
+            by: part.release.plugin.clone(),
+        });
     }
 }
 

@@ -78,7 +78,8 @@ fn serving(slot: &Slot) -> Option<VersionRef> {
 /// Where a staged version begins, when there is one that it can run beside.
 pub(in crate::plugins) fn first_stage(app: &App, staged: &Staged) -> Option<Stage> {
     let slot = app.plugins.slot(&staged.plugin().name)?;
-    slot.current()?;
+    // The same file with another signature beside it is no other version.
+    slot.current().filter(|current| current.digest != staged.release().digest)?;
     slot.rollout.policy()?.first_stage()
 }
 
@@ -117,6 +118,7 @@ pub(in crate::plugins) async fn begin(
         until: None,
         reason: None,
         before: before.clone(),
+        signature: staged.signature().map(str::to_owned),
     };
     let mut tx = app.db.write().await?;
     versions::keep_file(&mut tx, &plugin.digest, wasm, now).await?;
@@ -143,7 +145,8 @@ pub(in crate::plugins) async fn replace(
     let Some(candidate) = slot.rollout.candidate().filter(|candidate| candidate.stage.is_on_its_way()) else {
         return Ok(());
     };
-    if candidate.plugin == *by {
+    // Neither does the one that serves already, with another signature beside it.
+    if candidate.plugin == *by || serving(slot).is_some_and(|serving| serving == *by) {
         return Ok(());
     }
     let reason = format!("version {} came in its place", by.version.as_deref().unwrap_or(&by.digest));
@@ -221,6 +224,7 @@ pub(in crate::plugins) fn guarded(app: &App, slot: &Slot, release: &Release, com
             until: None,
             reason: coming.reason.clone(),
             before: Some(reference(release)),
+            signature: None,
         });
     }
     let policy = slot.rollout.policy().unwrap_or_default();
@@ -233,6 +237,7 @@ pub(in crate::plugins) fn guarded(app: &App, slot: &Slot, release: &Release, com
         until: Some(now.plus(Duration::from_secs(seconds))),
         reason: coming.reason.clone(),
         before: Some(before),
+        signature: release.signature.clone(),
     })
 }
 
@@ -274,7 +279,7 @@ pub(in crate::plugins) async fn refuse(
     let free = known.is_none_or(|known| known.stage.is_lost() || known.stage == Stage::Done);
     if free && before.is_some() {
         let (stage, since) = (Stage::Refused, app.clock.now());
-        let candidate = Candidate { plugin, source, stage, since, until: None, reason, before };
+        let candidate = Candidate { plugin, source, stage, since, until: None, reason, before, signature: None };
         queries::put_candidate(&mut tx, name, &candidate).await?;
         announce(app, &mut changes, name, &candidate);
     } else if let Some(info) = app.plugins.get(name) {
@@ -296,6 +301,7 @@ pub(in crate::plugins) async fn taken_back(
     let (before, reason) = (Some(to.0.clone()), to.1);
     let lost = Candidate {
         source: known.as_ref().map_or(Source::Upload, |known| known.source),
+        signature: known.as_ref().and_then(|known| known.signature.clone()),
         plugin: VersionRef { version: known.map(|known| known.version), digest: digest.to_owned() },
         stage: Stage::RolledBack,
         since: now,
@@ -363,11 +369,14 @@ pub(in crate::plugins) async fn lacking(
     let mut lacking = Vec::new();
     for (digest, place) in beside.into_iter().chain(before) {
         let known = versions::version(on, name, &digest).await?;
-        let (source, loaded_at) =
-            known.map_or((candidate.source, candidate.since), |known| (known.source, known.loaded_at));
+        let (source, loaded_at, signature) = match known {
+            Some(known) => (known.source, known.loaded_at, known.signature),
+            None => (candidate.source, candidate.since, candidate.signature.clone()),
+        };
         match versions::file(on, &digest).await? {
             Some(wasm) => {
-                lacking.push(Lacking { digest, file: File { wasm: wasm.into(), source, loaded_at }, place });
+                let file = File { wasm: wasm.into(), source, loaded_at, signature };
+                lacking.push(Lacking { digest, file, place });
             }
             None => {
                 tracing::error!(plugin.name = %name, plugin.digest = digest, "the file of a version of plugin {name} is not kept any more");

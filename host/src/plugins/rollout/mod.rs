@@ -33,7 +33,7 @@ use arc_swap::ArcSwapOption;
 
 pub(in crate::plugins) use active::Active;
 pub(in crate::plugins) use drain::Life;
-pub use judge::{Judged, Judging};
+pub use judge::{Judged, Judging, Keeping};
 pub(in crate::plugins) use lane::Lane;
 pub(crate) use queries::STATEMENTS;
 pub(in crate::plugins) use report::Tally;

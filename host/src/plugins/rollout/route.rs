@@ -14,6 +14,7 @@ use super::{
 use crate::plugins::{
     Plugins,
     calls::Purpose,
+    said::Said,
     slot::{Release, Slot},
     stats::{Function, Outcome},
     types::{CallError, Kind, PluginName, PluginRef},
@@ -38,7 +39,7 @@ impl Plugins {
         differ: D,
     ) -> Result<(R, PluginRef), CallError>
     where
-        R: Clone + Send + Sync + 'static,
+        R: Said + Clone + Send + Sync + 'static,
         C: Fn(Version) -> F + Send + Sync + 'static,
         F: Future<Output = Result<R, CallError>> + Send + 'static,
         D: Fn(&R, &R, f64) -> Option<Difference> + Send + Sync + 'static,

@@ -184,6 +184,9 @@ pub(in crate::plugins) struct Candidate {
     pub(in crate::plugins) reason: Option<String>,
     /// What served when it came.
     pub(in crate::plugins) before: Option<VersionRef>,
+    /// The signature that came beside it.
+    #[serde(default)]
+    pub(in crate::plugins) signature: Option<String>,
 }
 
 impl Candidate {
@@ -198,7 +201,7 @@ impl Candidate {
 
     /// As people see it.
     pub(in crate::plugins) fn shown(&self) -> RolloutInfo {
-        let Self { plugin, source: _, stage, since, until, reason, before: _ } = self.clone();
+        let Self { plugin, source: _, stage, since, until, reason, before: _, signature: _ } = self.clone();
         RolloutInfo { stage, candidate: plugin, since, until, reason }
     }
 }

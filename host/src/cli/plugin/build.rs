@@ -1,20 +1,10 @@
-//! `looma plugin …`: looking at plugins, and the author's kit.
+//! `looma plugin build`.
 
 use std::{io::Write as _, path::PathBuf};
 
 use anyhow::ensure;
 
-use super::{list, serve};
 use crate::kit::build::{self, Built};
-
-/// What `looma plugin` does.
-#[derive(clap::Subcommand)]
-pub enum Plugin {
-    #[command(flatten)]
-    Look(list::Look),
-    /// Makes components of plugin crates.
-    Build(Build),
-}
 
 /// What `looma plugin build` takes.
 #[derive(clap::Args)]
@@ -30,20 +20,8 @@ pub struct Build {
     out: PathBuf,
 }
 
-impl Plugin {
-    pub fn run(self) -> anyhow::Result<()> {
-        match self {
-            Self::Look(look) => look.run(list::PLUGINS),
-            Self::Build(build) => {
-                serve::start_logs();
-                serve::runtime()?.block_on(build.run())
-            }
-        }
-    }
-}
-
 impl Build {
-    async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<()> {
         let Self { folders, bundled, out } = self;
         if bundled {
             return say(&build::build_bundled(".".as_ref(), &out).await?);
