@@ -153,6 +153,7 @@ pub async fn load(on: &mut dyn AsConn, own: &Alerts, plugins: &Plugins) -> anyho
 }
 
 fn in_use(plugins: &Plugins, id: &RuleId, rule: Option<&Rule>) {
-    let used = rule.map(|rule| (rule.spec.evaluator.as_str(), rule.spec.config_text()));
+    let used =
+        rule.filter(|rule| !rule.spec.is_of_host()).map(|rule| (rule.spec.evaluator.as_str(), rule.spec.config_text()));
     plugins.note_use(&format!("rule:{id}"), used);
 }

@@ -7,9 +7,10 @@ use looma_tests::{
     both_databases, eventually,
     plugins::{evaluator, guest},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bring, evaluate};
+use crate::alerts;
 
 /// A result that went well, with nothing in it.
 const NOTHING: &str = "(i32.const 1024)";
@@ -97,5 +98,39 @@ both_databases! {
         admin.post("/plugins/crashes/enable", &json!({})).await.expect(200);
         let text = String::from_utf8(admin.get("/metrics-text").await.bytes).unwrap();
         assert!(text.contains("looma_plugin_state{plugin=\"crashes\",state=\"quarantined\"} 0"), "{text}");
+    }
+
+    /// A quarantine is an alert, whichever plugin it is of, until it ends.
+    async fn quarantine_is_an_alert(looma: TestServer) {
+        bring(looma, evaluator("crashes", NOTHING, "unreachable")).await;
+        let alerts = async |status: &str| {
+            alerts::tick(looma, 5).await;
+            alerts::alerts(looma, &format!("status={status}")).await
+        };
+        assert_eq!(alerts("firing").await, Vec::<Value>::new());
+        for _ in 0..5 {
+            evaluate(looma, "crashes").await.unwrap_err();
+        }
+        let alert = eventually("alert", async || alerts("firing").await.first().cloned()).await;
+        assert_eq!((&alert["rule_name"], &alert["alert_level"]), (&json!("a plugin is quarantined"), &json!("critical")));
+        assert_eq!((&alert["labels"]["plugin"], &alert["plugin"]["name"]), (&json!("crashes"), &json!("host")));
+        let message = alert["message"].as_str().unwrap();
+        assert!(message.starts_with("plugin crashes is quarantined: ") && message.contains("5 times in a row"), "{alert}");
+        looma.admin().await.post("/plugins/crashes/enable", &json!({})).await.expect(200);
+        let over = eventually("end of the alert", async || alerts("resolved").await.first().cloned()).await;
+        assert_eq!((&over["id"], &over["resolve_reason"]), (&alert["id"], &json!("normal")));
+    }
+
+    /// A rule of the host watches what the host knows, and nothing else.
+    async fn rules_of_the_host_are_checked(looma: TestServer) {
+        let admin = looma.admin().await;
+        let rule = json!({"rule_name": "r", "metric_name": "cpu", "evaluator": "host", "severity": "info", "service_type": "t", "config": {"x": 1}});
+        let told = admin.post("/alert-rules", &rule).await.expect(422);
+        let pointers: Vec<&str> = told["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+        assert_eq!(pointers, ["/metric_name", "/service_type", "/config"], "{told}");
+        let rule = json!({"rule_name": "r", "metric_name": "registry_protected", "evaluator": "host", "severity": "info"});
+        let rule = admin.post("/alert-rules", &rule).await.expect(201);
+        let tested = admin.post(&format!("/alert-rules/{}/test", rule["rule_id"].as_str().unwrap()), &json!({})).await.expect(200);
+        assert_eq!((&tested["series"], &tested["items"][0]["verdict"]), (&json!(1), &json!("normal")), "{tested}");
     }
 }

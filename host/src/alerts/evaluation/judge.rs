@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Recollection,
+    host::{self, HOST},
     states::{self, States},
     tape::Tape,
 };
@@ -130,6 +131,9 @@ pub(super) async fn judge(
     (now, tape): (Timestamp, &Tape),
 ) -> Result<Judged, JudgeError> {
     let name = &rule.spec.evaluator;
+    if name == HOST {
+        return Ok(host::judge(app, rule, now));
+    }
     let failed = |error| JudgeError::Plugin { plugin: name.clone(), error };
     let plugin: PluginName = name.parse().map_err(|why| failed(CallError::Permanent(why)))?;
     let config = rule.spec.config_text();

@@ -2,6 +2,7 @@
 //! What does not change is not written. If the evaluator fails, or what came of it could not be written down, nothing changes at
 //! all, neither in the database nor in memory.
 
+mod host;
 mod judge;
 mod states;
 mod steps;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use super::{queries, record::Record, rules::Rule};
 use crate::{app::App, clock::Timestamp, db, feed::Changes, metrics::SeriesId};
 
+pub use host::{Condition, HOST};
 pub(super) use judge::JudgeError;
 pub(super) use states::offer;
 use states::{StateChanges, States};

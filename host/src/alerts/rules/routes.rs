@@ -58,7 +58,7 @@ struct Query {
 
 async fn check(app: &App, spec: &RuleSpec) -> ApiResult<()> {
     let mut faults = spec.faults();
-    if faults.is_empty() {
+    if faults.is_empty() && !spec.is_of_host() {
         let named = ("/evaluator", spec.evaluator.as_str());
         app.plugins.check_named(Kind::AlertEvaluator, named, &spec.config_text(), &mut faults).await;
     }

@@ -7,7 +7,12 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    alerts::{machine::Timing, message, types::RuleId},
+    alerts::{
+        evaluation::{Condition, HOST},
+        machine::Timing,
+        message,
+        types::RuleId,
+    },
     clock::Timestamp,
     db::Json,
     feed::Topic,
@@ -95,7 +100,8 @@ pub struct RuleSpec {
     /// How long it must be over before the alert ends.
     #[serde(default)]
     pub keep_firing_seconds: i64,
-    /// The plugin that judges.
+    /// The plugin that judges; or `host`, which says what Looma sees of itself, by `metric_name`: `plugin_quarantined`,
+    /// `registry_protected`.
     #[serde(default = "threshold")]
     pub evaluator: String,
     /// The plugin's configuration; `GET /plugins/{name}` has its schema.
@@ -141,7 +147,24 @@ impl RuleSpec {
             faults.add("/message", format!("is no template: {why}"));
         }
         self.check_short_form(&mut faults);
+        if self.is_of_host() {
+            self.check_of_host(&mut faults);
+        }
         faults
+    }
+
+    /// Whether the host judges, and no plugin.
+    pub fn is_of_host(&self) -> bool {
+        self.evaluator == HOST
+    }
+
+    fn check_of_host(&self, faults: &mut Faults) {
+        faults.check(self.metric_name.parse::<Condition>().is_ok(), "/metric_name", || {
+            let known: Vec<String> = Condition::ALL.iter().map(|known| format!("{:?}", known.as_str())).collect();
+            format!("is nothing that the evaluator {HOST} knows, expected one of {}", known.join(", "))
+        });
+        faults.check(self.service_type.is_none(), "/service_type", || format!("is not for the evaluator {HOST}"));
+        faults.check(self.config.is_empty(), "/config", || format!("must be empty: the evaluator {HOST} has none"));
     }
 
     fn check_short_form(&self, faults: &mut Faults) {
