@@ -4,8 +4,8 @@
 //! 1  clock, ids                                                                 no I/O
 //! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
-//!    metrics → registry     talent → plugins         users, audit, system, secrets → nobody
-//!    plugins → secrets                               app stands beside this floor
+//!    metrics → registry     gateway → registry       users, audit, system, secrets → nobody
+//!    plugins → secrets      talent → plugins         app stands beside this floor
 //! 4  run, http::router, statements                    name every domain, decide nothing
 //! 5  client, agent, kit, cli, main                    client and agent speak HTTP, and know no domain
 //! ```
@@ -30,6 +30,7 @@ pub mod plugins;
 pub mod registry;
 pub mod discovery;
 pub mod metrics;
+pub mod gateway;
 pub mod notify;
 pub mod alerts;
 pub mod talent;

@@ -15,6 +15,7 @@ mod clock;
 mod connections;
 mod discovery;
 mod examples;
+mod gateway;
 mod idempotency;
 mod kill;
 mod main_job;

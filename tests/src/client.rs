@@ -65,7 +65,7 @@ impl Client {
     /// A request to be added to; a path that begins with `/api` or `/readyz` and the like is taken as it is, others stand
     /// under `/api/v1`.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let root = ["/api/", "/healthz", "/readyz", "/metrics-text", "/ofrep", "/nacos", "/consul"];
+        let root = ["/api/", "/healthz", "/readyz", "/metrics-text", "/ofrep", "/nacos", "/consul", "/v1/"];
         let path = match path {
             "/metrics-text" => "/metrics".to_owned(),
             path if root.iter().any(|root| path.starts_with(root)) => path.to_owned(),

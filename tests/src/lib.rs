@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod guests;
 pub mod kit;
 pub mod load;
+pub mod peers;
 pub mod plugins;
 mod postgres;
 mod process;

@@ -67,6 +67,6 @@ fn folder() -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment of the tests is read here")]
-fn is_ci() -> bool {
+pub(crate) fn is_ci() -> bool {
     std::env::var("CI").as_deref() == Ok("true")
 }

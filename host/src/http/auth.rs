@@ -157,6 +157,17 @@ enum Refusal {
 /// Somebody who is let in: how they proved it, and who they are.
 type Admitted = (Subject, UserId, KnownUser);
 
+/// What somebody who signed in was given, for surfaces that speak another protocol.
+#[derive(Clone)]
+pub struct Grant {
+    /// The access token.
+    pub access_token: String,
+    /// How many seconds it is good for.
+    pub seconds: i64,
+    /// The role of whoever signed in.
+    pub role: Role,
+}
+
 /// The prefix that tells an API token from an access token.
 pub const API_TOKEN_PREFIX: &str = "looma_";
 

@@ -99,6 +99,11 @@ async fn json_bytes<S: Send + Sync>(request: Request, state: &S) -> ApiResult<By
     if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
         return Err(ApiError::UnsupportedMediaType("send JSON, with Content-Type: application/json".to_owned()));
     }
+    whole(request, state).await
+}
+
+/// A body to its end, whatever it is.
+pub async fn whole<S: Send + Sync>(request: Request, state: &S) -> ApiResult<Bytes> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status().as_u16() {
         413 => ApiError::TooLarge("the body is larger than this path takes".to_owned()),
         _ if is_timeout(&rejection) => ApiError::Timeout,

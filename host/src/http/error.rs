@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Scope;
-use crate::{db, feed};
+use crate::{clock::Timestamp, db, feed};
 
 /// What a handler answers.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -176,6 +176,52 @@ pub struct Problem {
 /// What the request layer needs to finish a problem: it alone knows path and request id.
 #[derive(Clone)]
 pub(super) struct Unfinished(pub(super) std::sync::Arc<Problem>, pub(super) Option<std::sync::Arc<anyhow::Error>>);
+
+/// How a surface that speaks another protocol words its errors: put among the extensions of its answers.
+#[derive(Clone, Copy)]
+pub struct Shape(pub fn(&Told<'_>) -> Shaped);
+
+/// What there is to be told of an error.
+pub struct Told<'a> {
+    /// The problem.
+    pub problem: &'a Problem,
+    /// The path that was asked for.
+    pub path: &'a str,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// An error in the words of another protocol.
+pub struct Shaped {
+    /// The status.
+    pub status: u16,
+    /// What the body is.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+impl Told<'_> {
+    /// Everything that is wrong, in one line.
+    pub fn summary(&self) -> String {
+        let one = |fault: &Fault| match fault.pointer.trim_start_matches('/') {
+            "" => fault.message.clone(),
+            name => format!("{name} {}", fault.message),
+        };
+        match self.problem.errors.as_slice() {
+            [] => self.problem.detail.clone(),
+            faults => faults.iter().map(one).collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
+impl IntoResponse for Shaped {
+    fn into_response(self) -> Response {
+        let Self { status, content_type, body } = self;
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    }
+}
 
 impl Problem {
     fn new(status: StatusCode, detail: String, errors: Vec<Fault>) -> Self {

@@ -16,7 +16,7 @@ use axum::{
 
 use super::{
     auth,
-    error::{Problem, Unfinished},
+    error::{Problem, Shape, Told, Unfinished},
 };
 use crate::{
     clock::Clock,
@@ -122,7 +122,12 @@ pub async fn around(State(layer): State<Layer>, request: Request, next: Next) ->
         if let Some(cause) = cause {
             tracing::error!(request.id = %id, %method, path, error = format!("{cause:#}"), "{method} {path} failed");
         }
-        response = finish(response, &problem, path, &id);
+        response = match response.extensions_mut().remove::<Shape>() {
+            Some(Shape(shape)) => {
+                shape(&Told { problem: &problem, path: &path, at: layer.clock.now() }).into_response()
+            }
+            None => finish(response, &problem, path, &id),
+        };
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {

@@ -17,7 +17,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{body, error::ApiError, idempotency, openapi::Document, request};
 use crate::{
-    alerts, app::App, audit, discovery, feed, metrics, notify, plugins, registry, secrets, system, talent, users,
+    alerts, app::App, audit, discovery, feed, gateway, metrics, notify, plugins, registry, secrets, system, talent,
+    users,
 };
 
 /// Where the API stands.
@@ -30,6 +31,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Whether the answers of a path show secrets: such an answer is stored nowhere, and never kept for an `Idempotency-Key`.
 fn shows_secrets(path: &str) -> bool {
     path.strip_prefix(BASE).is_some_and(|path| path == "/tokens" || path.starts_with("/auth/"))
+        || path.starts_with(gateway::NACOS_SIGN_IN)
 }
 
 fn api() -> OpenApiRouter<App> {
@@ -85,6 +87,7 @@ pub fn router(app: App) -> Router {
     routes
         .layer(middleware::from_fn_with_state(keys, idempotency::around))
         .merge(system::public())
+        .merge(gateway::routes(&app, users::sign_in))
         .route("/", get(|| async { Redirect::temporary("/api/docs/") }))
         .route("/api/openapi.json", get(|| async move { Json(document) }))
         .merge(docs())

@@ -122,6 +122,10 @@ pub(super) struct Index {
     floor: Revision,
     /// Changes when a name comes up that nothing had.
     newcomers: watch::Sender<Revision>,
+    /// The newest change of which names there are and what their services are found by.
+    pub(super) catalog: watch::Sender<Revision>,
+    /// The newest change of anything.
+    pub(super) newest: watch::Sender<Revision>,
 }
 
 impl Index {
@@ -136,7 +140,14 @@ impl Index {
             by_cluster: Groups::default(),
             floor,
             newcomers: watch::Sender::new(floor),
+            catalog: watch::Sender::new(floor),
+            newest: watch::Sender::new(floor),
         }
+    }
+
+    /// All names, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
     }
 
     /// The instances of a name, if it has any.
@@ -176,12 +187,21 @@ impl Index {
             self.leave_name(&before.service_name, &id, revision);
         }
         self.regroup(&id, before, Some(&after));
+        let found_by = |service: &'_ Service| {
+            (&service.service_name, &service.tags, &service.config) != (&name, &after.tags, &after.config)
+        };
+        if before.is_none_or(found_by) {
+            self.catalog.send_replace(revision);
+        }
+        self.newest.send_replace(revision);
         self.enter_name(name, id, revision);
     }
 
     pub(super) fn remove_service(&mut self, id: &ServiceId, revision: Revision) {
         if let Some(before) = self.services.remove(id) {
             self.regroup(id, Some(&before), None);
+            self.catalog.send_replace(revision);
+            self.newest.send_replace(revision);
             self.leave_name(&before.service_name, id, revision);
         }
     }
@@ -189,12 +209,14 @@ impl Index {
     pub(super) fn put_node(&mut self, node: Node, uptime: Duration) {
         let (id, revision, offers) = (node.node_id.clone(), node.revision, node.is_offered());
         let before = self.nodes.put(node, uptime);
+        self.newest.send_replace(revision);
         if before.is_none_or(|before| before.is_offered()) != offers {
             self.tell_names_on(&id, revision);
         }
     }
 
     pub(super) fn remove_node(&mut self, id: &NodeId, revision: Revision) {
+        self.newest.send_replace(revision);
         if self.nodes.remove(id).is_some_and(|node| !node.is_offered()) {
             self.tell_names_on(id, revision);
         }
@@ -242,6 +264,8 @@ impl Index {
     /// After a load: no name is older than `head`, so that whoever waits from before a restart reads anew.
     pub(super) fn raise_names(&mut self, head: Revision) {
         self.floor = head;
+        self.catalog.send_replace(head);
+        self.newest.send_replace(head);
         for name in self.names.values() {
             name.revision.send_replace(head);
         }

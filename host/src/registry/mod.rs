@@ -5,7 +5,7 @@
 //! one time-to-live of a start, or of a pause of the process.
 //!
 //! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `beats` (who is known and
-//! heard of), `writer` (group commit), `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` (for siblings).
+//! heard of), `writer` (group commit), `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` and `told` (for siblings).
 
 mod beats;
 mod discovery;
@@ -18,6 +18,7 @@ mod random;
 mod routes;
 mod select;
 mod services;
+mod told;
 mod types;
 mod wheel;
 mod worker;
@@ -51,7 +52,8 @@ pub use nodes::{NODES, NewNode, Node, NodeStatus, NodeType};
 pub use routes::routes;
 pub use select::Filter;
 pub use services::{Check, CheckKind, NewService, SERVICES, Service, ServiceStatus};
-pub use types::{Counts, Health, Maintenance, Object, Protection, Tags};
+pub use told::{Said, Seen, Watched};
+pub use types::{Counts, Health, Maintenance, Object, Protection, SetMaintenance, Tags};
 pub use writer::WriteError;
 
 pub(crate) const STATEMENTS: [&[(&str, &str)]; 2] = [services::STATEMENTS, nodes::STATEMENTS];

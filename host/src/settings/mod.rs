@@ -8,6 +8,7 @@ mod auth;
 mod client;
 mod database;
 pub mod files;
+mod gateway;
 mod kit;
 mod mail;
 mod metrics;
@@ -25,6 +26,7 @@ pub use alerts::Alerts;
 pub use auth::Auth;
 pub use client::Connect;
 pub use database::Database;
+pub use gateway::Gateway;
 pub use kit::Kit;
 pub use mail::{Mail, MailTls};
 pub use metrics::Metrics;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub auth: Auth,
     /// Leases.
     pub registry: Registry,
+    /// Clients of other protocols.
+    pub gateway: Gateway,
     /// Samples.
     pub metrics: Metrics,
     /// Evaluation and delivery.
@@ -118,6 +122,7 @@ impl Settings {
             .check()
             .and_then(|()| self.auth.check())
             .and_then(|()| self.registry.check())
+            .and_then(|()| self.gateway.check())
             .and_then(|()| self.metrics.check())
             .and_then(|()| self.alerts.check())
             .and_then(|()| self.mail.check())

@@ -17,13 +17,17 @@ mod types;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 
 use crate::{
     app::App,
     clock::Clock,
     db::{AsConn, Db},
     feed::{Actor, Change, Changes, Feed, Op},
-    http::auth::{Auth, KnownUser, Role},
+    http::{
+        auth::{Auth, Grant, KnownUser, Role, Source},
+        error::ApiResult,
+    },
     ids::{Ids, RequestId, UserId},
     settings::files,
 };
@@ -58,6 +62,11 @@ impl Users {
             decoy: password::hash(&ids.secret::<16>(), &ids.random())?.into(),
         })
     }
+}
+
+/// Signs in with a name and a password, for surfaces that speak another protocol.
+pub fn sign_in(app: App, source: Source, username: String, password: String) -> BoxFuture<'static, ApiResult<Grant>> {
+    Box::pin(sessions::sign_in(app, source, username, password))
 }
 
 /// Fills `auth` from the database, as `on` sees it.

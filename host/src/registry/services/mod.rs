@@ -6,6 +6,7 @@ mod register;
 mod routes;
 mod types;
 
+pub(super) use register::is_renewed;
 pub(super) use routes::{MOST_HEARTBEATS, page_of, routes};
 pub use types::{Check, CheckKind, NewService, SELF, SERVICES, Service, ServiceStatus};
 

@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) use limit::LoginLimit;
 pub(crate) use queries::STATEMENTS;
-pub(super) use routes::routes;
+pub(super) use routes::{routes, sign_in};
 pub(super) use types::SESSIONS;
 use types::Session;
 

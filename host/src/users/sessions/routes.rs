@@ -16,7 +16,7 @@ use crate::{
     db::Tx,
     feed::{Actor, Changes},
     http::{
-        auth::{Caller, Role, SignedIn, Source, Subject, fingerprint},
+        auth::{Caller, Grant, Role, SignedIn, Source, Subject, fingerprint},
         body::Body,
         error::{ApiError, ApiResult, OrNotFound as _, Problem},
         page::Page,
@@ -41,8 +41,29 @@ pub fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, responses((status = 200, body = Tokens), (status = 401, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)), extensions(("x-looma-access" = json!("public"))))]
 async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>) -> ApiResult<Json<Tokens>> {
     let Login { username, password } = login;
-    let attempt = app.users.limit.attempt(&username, source.address).map_err(ApiError::TooManyRequests)?;
-    let verified = verified(&app, &username, password).await;
+    let (_, session, refresh_token) = begin(&app, source, &username, password, session_length(&app)).await?;
+    tokens(&app, &session, refresh_token)
+}
+
+/// Signs in for as long as one access token lasts: for clients that sign in anew rather than refresh.
+pub async fn sign_in(app: App, source: Source, username: String, password: String) -> ApiResult<Grant> {
+    let seconds = app.settings.auth.access_token_seconds;
+    let length = std::time::Duration::from_secs(seconds.unsigned_abs());
+    let (user, session, _) = begin(&app, source, &username, password, length).await?;
+    let access_token = app.auth.issue(&session.user_id, &session.session_id, seconds)?;
+    Ok(Grant { access_token, seconds, role: user.role })
+}
+
+/// Begins a session of this length for whoever knows the password; gives its first refresh token.
+async fn begin(
+    app: &App,
+    source: Source,
+    username: &str,
+    password: String,
+    length: std::time::Duration,
+) -> ApiResult<(User, Session, String)> {
+    let attempt = app.users.limit.attempt(username, source.address).map_err(ApiError::TooManyRequests)?;
+    let verified = verified(app, username, password).await;
     if !matches!(verified, Ok(None)) {
         attempt.give_back();
     }
@@ -53,7 +74,7 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
         user_id: user.user_id.clone(),
         source: source.address.to_string(),
         generation: 1,
-        expires_at: now.plus(session_length(&app)),
+        expires_at: now.plus(length),
         created_at: now,
         updated_at: now,
     };
@@ -69,7 +90,7 @@ async fn login(source: Source, State(app): State<App>, Body(login): Body<Login>)
     changes.put_quietly(SESSIONS, session.session_id.0.clone(), &session);
     changes.audit("sessions", session.session_id.as_str(), "login", None, None);
     app.feed.commit(tx, changes).await?;
-    tokens(&app, &session, refresh_token)
+    Ok((user, session, refresh_token))
 }
 
 /// The user and the hash, if the password is right and may be used; it takes as long when the name is not known.

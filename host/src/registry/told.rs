@@ -1,0 +1,284 @@
+//! What is told by, and to, clients of other protocols: a registration that comes with a state, reports of health, and who is
+//! there. What siblings may do with it.
+//!
+//! Whoever tells it is known: a bound token speaks for its own service here as everywhere.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{
+    Health, Maintenance, NewService, Node, Registry, Service, ServiceStatus, SetMaintenance, WriteError,
+    index::{Held, Index},
+    services::{SELF, is_renewed, speaking},
+    types,
+    writer::{Edit, Verdict},
+};
+use crate::{
+    clock::Timestamp,
+    db::Json,
+    http::{
+        auth::Caller,
+        error::{ApiResult, OrNotFound as _},
+    },
+    ids::{NodeId, Revision, ServiceId},
+    lifecycle::Tasks,
+};
+
+/// What is said of the state of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Whether it lives; what is not said stays.
+    pub health: Option<Health>,
+    /// Why that is so.
+    pub reason: Option<String>,
+    /// Whether it is switched on; what is not said stays.
+    pub enabled: Option<bool>,
+}
+
+impl Said {
+    /// That a service lives.
+    pub fn healthy() -> Self {
+        Self { health: Some(Health::Healthy), ..Self::default() }
+    }
+
+    fn applied(&self, service: Service, now: Timestamp) -> Service {
+        let Self { health, reason, enabled } = self;
+        let mut service = match health {
+            None | Some(Health::Unknown) => service,
+            Some(Health::Critical) => service.silent(reason.as_deref().unwrap_or("it says so itself"), now),
+            Some(health) => {
+                let service = service.beaten(now);
+                Service { health_status: *health, health_reason: reason.clone(), ..service }
+            }
+        };
+        service.status = match (enabled, service.status) {
+            (Some(false), _) => ServiceStatus::Inactive,
+            (Some(true), ServiceStatus::Inactive) => match service.health_status {
+                Health::Unknown => ServiceStatus::Registered,
+                Health::Critical => ServiceStatus::Failed,
+                Health::Healthy | Health::Warning => ServiceStatus::Active,
+            },
+            (_, status) => status,
+        };
+        service
+    }
+
+    /// What it makes of a service that is there. Only that somebody switches it on or off is for the audit.
+    fn verdict(&self, row: &Service, now: Timestamp) -> Verdict<Service> {
+        let after = self.applied(row.clone(), now);
+        let switched = (after.status == ServiceStatus::Inactive) != (row.status == ServiceStatus::Inactive);
+        match self.changes(row, &after) {
+            false => Verdict::Keep,
+            true if switched => Verdict::Put(Service { updated_at: now, ..after }),
+            true => Verdict::Transition(Service { updated_at: now, ..after }),
+        }
+    }
+
+    fn changes(&self, row: &Service, after: &Service) -> bool {
+        (row.status, row.health_status, &row.health_reason) != (after.status, after.health_status, &after.health_reason)
+    }
+
+    /// Whether it says what is known already.
+    fn is_known_of(&self, known: &Service, now: Timestamp) -> bool {
+        !self.changes(known, &self.applied(known.clone(), now))
+    }
+}
+
+/// A service as it is shown, with what it runs on.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The service, as of its last change.
+    pub service: Arc<Service>,
+    /// Its node, where that is registered.
+    pub node: Option<Arc<Node>>,
+}
+
+impl Seen {
+    fn of(index: &Index, held: &Held<Service>) -> Self {
+        let node = held.thing.node_id.as_ref().and_then(|id| index.nodes.get(id));
+        Self { service: held.thing.clone(), node: node.map(|node| node.thing.clone()) }
+    }
+
+    /// Whether nobody has switched it off, drained its node, or works on either.
+    pub fn is_enabled(&self) -> bool {
+        self.service.status != ServiceStatus::Inactive
+            && !self.service.maintenance.enabled
+            && self.node.as_ref().is_none_or(|node| node.is_offered())
+    }
+
+    /// Whether it serves.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.service.health_status, Health::Healthy | Health::Warning)
+    }
+}
+
+/// Something whose changes can be waited for.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched<'n> {
+    /// The instances of a name.
+    Name(&'n str),
+    /// Which names there are, and what their services are found by.
+    Catalog,
+    /// Everything.
+    All,
+}
+
+impl Watched<'_> {
+    fn revision(self, index: &Index) -> (Revision, watch::Receiver<Revision>) {
+        let of = |sender: &watch::Sender<Revision>| (*sender.borrow(), sender.subscribe());
+        match self {
+            Self::Name(name) => index.revision_of(name),
+            Self::Catalog => of(&index.catalog),
+            Self::All => of(&index.newest),
+        }
+    }
+}
+
+impl Registry {
+    /// Registers a service, or puts it in the place of what was known by its id, in the state that comes with it.
+    pub async fn register_as(&self, new: NewService, said: Said, who: &Caller) -> ApiResult<()> {
+        new.check()?;
+        who.must_speak_for(&new.service_id, &new.service_name)?;
+        let (id, now) = (new.service_id.clone(), self.core.clock.now());
+        let known = self.service(&id).is_some_and(|known| said.is_known_of(&known, now));
+        if known && is_renewed(self, &new) {
+            return Ok(());
+        }
+        let judge = move |row: Option<&Service>, now| {
+            Ok(match row {
+                Some(row) if row.is_as(&new) && row.origin == SELF => said.verdict(row, now),
+                row => Verdict::Put(said.applied(new.service(row, SELF, now), now)),
+            })
+        };
+        let edit = Edit { id: id.clone(), actor: Some(who.actor()), judge: Box::new(judge) };
+        let done = self.edit(speaking(who, edit)).await?;
+        Ok(self.registered(&done, &id).await?)
+    }
+
+    /// Changes what was registered, and what is said of the state with it; 404.
+    pub async fn amend(
+        &self,
+        id: &ServiceId,
+        who: &Caller,
+        change: impl Fn(&Service) -> (NewService, Said) + Send + Sync + 'static,
+    ) -> ApiResult<()> {
+        let known = self.find::<Service>(id).await?.or_not_found("service")?;
+        change(&known).0.check()?;
+        let edit = Edit::existing(id, Some(who.actor()), move |row: &Service, now| {
+            let (new, said) = change(row);
+            Ok(match row.is_as(&new) {
+                true => said.verdict(row, now),
+                false => Verdict::Put(said.applied(new.service(Some(row), &row.origin, now), now)),
+            })
+        });
+        self.edit(speaking(who, edit)).await?;
+        Ok(())
+    }
+
+    /// Takes a report of a service, which is a sign of life too; 404.
+    pub async fn report(&self, id: &ServiceId, said: Said, who: &Caller) -> ApiResult<()> {
+        let known = self.find::<Service>(id).await?.or_not_found("service")?;
+        who.must_speak_for(id, &known.service_name)?;
+        self.touch::<Service>(id);
+        if said.is_known_of(&known, self.core.clock.now()) {
+            return Ok(());
+        }
+        let edit = Edit::existing(id, Some(who.actor()), move |row: &Service, now| Ok(said.verdict(row, now)));
+        self.edit(speaking(who, edit)).await?;
+        Ok(())
+    }
+
+    /// Takes a heartbeat, and gives the service; `None` when there is none.
+    pub async fn hear(&self, id: &ServiceId, who: &Caller) -> ApiResult<Option<Arc<Service>>> {
+        let Some(known) = self.find::<Service>(id).await? else { return Ok(None) };
+        who.must_speak_for(id, &known.service_name)?;
+        match self.beat::<Service>(id).await {
+            Ok(()) => Ok(Some(known)),
+            Err(WriteError::NotThere(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deregisters a service, at once. Tells whether it was there.
+    pub async fn deregister(&self, id: &ServiceId, who: &Caller) -> ApiResult<bool> {
+        let edit = Edit::existing(id, Some(who.actor()), |_: &Service, _| Ok(Verdict::Remove));
+        match self.edit(speaking(who, edit)).await {
+            Ok(_) => Ok(true),
+            Err(WriteError::NotThere(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins or ends the maintenance of a service. Tells whether it was there.
+    pub async fn maintain(&self, id: &ServiceId, asked: SetMaintenance, who: &Caller) -> ApiResult<bool> {
+        asked.check()?;
+        let edit = Edit::existing(id, Some(who.actor()), move |row: &Service, now| {
+            let maintenance: Maintenance = types::maintenance(&asked, &row.maintenance, now);
+            Ok(match *row.maintenance == maintenance {
+                true => Verdict::Keep,
+                false => Verdict::Put(Service { maintenance: Json(maintenance), updated_at: now, ..row.clone() }),
+            })
+        });
+        match self.edit(speaking(who, edit)).await {
+            Ok(_) => Ok(true),
+            Err(WriteError::NotThere(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The instances of a name, in the order of their ids, and the revision of the name.
+    pub fn seen(&self, name: &str) -> (Vec<Seen>, Revision) {
+        let index = self.core.index();
+        let ids = index.name(name).into_iter().flat_map(|name| &name.ids);
+        let held = ids.filter_map(|id| index.services.get(id));
+        (held.map(|held| Seen::of(&index, held)).collect(), Watched::Name(name).revision(&index).0)
+    }
+
+    /// All services, in the order of their ids, and the revision of `watched`.
+    pub fn all_seen(&self, watched: Watched<'_>) -> (Vec<Seen>, Revision) {
+        let index = self.core.index();
+        let all = index.services.after(None).map(|held| Seen::of(&index, held)).collect();
+        (all, watched.revision(&index).0)
+    }
+
+    /// One service, here or on another replica.
+    pub async fn see(&self, id: &ServiceId) -> ApiResult<Option<Seen>> {
+        self.find::<Service>(id).await?;
+        let index = self.core.index();
+        Ok(index.services.get(id).map(|held| Seen::of(&index, held)))
+    }
+
+    /// All nodes, in the order of their ids, and the revision of everything.
+    pub fn all_nodes(&self) -> (Vec<Arc<Node>>, Revision) {
+        let index = self.core.index();
+        let all = index.nodes.after(None::<&NodeId>).map(|held| held.thing.clone()).collect();
+        (all, Watched::All.revision(&index).0)
+    }
+
+    /// All names, in their order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.core.index().names().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until the revision of `watched` is beyond the one that is known, or time is up, or the program stops.
+    pub async fn wait_beyond(&self, watched: Watched<'_>, known: Revision, at_most: Duration, tasks: &Tasks) {
+        let changed = async {
+            loop {
+                let (revision, mut changes) = watched.revision(&self.core.index());
+                if revision > known {
+                    return;
+                }
+                // That what told the changes is gone is a change, too: then there is a new revision to be looked up.
+                let _ = changes.changed().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = self.core.clock.sleep(at_most) => {}
+            () = tasks.stopping() => {}
+        }
+    }
+}
