@@ -122,6 +122,7 @@ both_databases! {
         let list = format!("/nacos/v1/ns/instance/list?serviceName=x&username=ann&password={ADMIN_PASSWORD}");
         let nobody = looma.anonymous();
         nobody.get(&list).await.expect(200);
+        nobody.get(&list).await.expect(200);
         let ann = looma.sign_in("ann", ADMIN_PASSWORD).await;
         let sessions = ann.get("/auth/sessions").await.expect(200);
         assert_eq!(sessions["items"].as_array().unwrap().len(), 2, "the second request took the first's session: {sessions}");

@@ -201,6 +201,31 @@ both_databases! {
         assert_eq!(get(looma, "/status/peers").await, json!([leader]));
     }
 
+    /// What Prometheus' discovery by Consul asks, as its client in Go asks it: an empty Basic beside the token, index and
+    /// wait in milliseconds, stale answers allowed.
+    async fn what_prometheus_asks_is_answered(looma: TestServer) {
+        register(looma, "web-1", json!({"Tags": ["v1"], "Meta": {"zone": "a"}})).await;
+        let token = looma.admin().await.token().unwrap().to_owned();
+        let nobody = looma.anonymous();
+        let ask = async |path: &str| {
+            let request = nobody.request(reqwest::Method::GET, path).header("authorization", "Basic Og==").header("x-consul-token", &token);
+            nobody.send(request).await
+        };
+        let datacenter = ask("/v1/agent/self").await.expect(200)["Config"]["Datacenter"].as_str().unwrap().to_owned();
+        let names = ask(&format!("/v1/catalog/services?dc={datacenter}&stale=&wait=120000ms")).await;
+        assert_eq!(names.json, json!({"web": ["v1"]}));
+        let found = ask(&format!("/v1/health/service/web?dc={datacenter}&index=0&stale=&tag=v1&wait=120000ms")).await;
+        for header in ["x-consul-index", "x-consul-lastcontact"] {
+            found.header(header).unwrap().parse::<u64>().unwrap();
+        }
+        let one = &found.json[0];
+        let (node, service) = (&one["Node"], &one["Service"]);
+        assert_eq!((&node["Node"], &node["Address"], &node["Datacenter"]), (&json!("looma"), &json!("127.0.0.1"), &json!("dc1")));
+        assert!(node["Meta"].is_object() && node["TaggedAddresses"].is_object() && service["TaggedAddresses"].is_object(), "{one}");
+        assert_eq!((&service["ID"], &service["Address"], &service["Port"], &service["Tags"], &service["Meta"]), (&json!("web-1"), &json!("10.0.0.7"), &json!(80), &json!(["v1"]), &json!({"zone": "a"})));
+        assert!(one["Checks"].as_array().unwrap().iter().all(|check| check["Status"] == "passing"), "{one}");
+    }
+
     /// What would make an answer a wrong one is refused rather than passed over.
     async fn what_is_not_understood_is_refused(looma: TestServer) {
         let admin = looma.admin().await;

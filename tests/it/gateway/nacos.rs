@@ -144,7 +144,7 @@ both_databases! {
             assert_eq!(ports, expected, "{query}");
         }
         assert_eq!((offered(looma, "g@@x").await.len(), offered(looma, "n@@DEFAULT_GROUP@@x").await.len()), (1, 1));
-        let names = |query: &str| get(looma, &format!("/ns/service/list?pageNo=1&pageSize=10{query}"));
+        let names = async |query: &str| get(looma, &format!("/ns/service/list?pageNo=1&pageSize=10{query}")).await;
         assert_eq!(names("").await, json!({"count": 1, "doms": ["x"]}));
         assert_eq!(names("&groupName=g").await, json!({"count": 1, "doms": ["x"]}));
         assert_eq!(names("&namespaceId=n").await, json!({"count": 1, "doms": ["x"]}));

@@ -9,6 +9,8 @@ import consul
 host, port = sys.argv[1].split(":")
 token = sys.argv[2]
 client = consul.Consul(host=host, port=int(port), token=token)
+# Some of its calls send no token by themselves.
+client.http.session.headers["X-Consul-Token"] = token
 seen = {}
 
 seen["register"] = client.agent.service.register(

@@ -6,6 +6,7 @@ import sys
 import time
 
 import nacos
+from nacos.listener import SubscribeListener
 
 logging.disable(logging.CRITICAL)
 server, username, password = sys.argv[1:]
@@ -36,7 +37,8 @@ seen["weight"] = client.get_naming_instance("py", "10.0.0.7", 8002, cluster_name
 seen["native"] = [host["ip"] for host in client.list_naming_instance("native")["hosts"]]
 
 events = []
-client.subscribe(lambda event, instance: events.append((event, instance.instance["ip"])), 1, "told")
+listener = SubscribeListener(lambda event, instance: events.append((event, instance.instance["ip"])), "told")
+client.subscribe(listener, 1, "told")
 time.sleep(1.2)
 client.add_naming_instance("told", "10.0.0.9", 1)
 until("event", lambda: len(events) >= 1)
@@ -47,8 +49,8 @@ seen["events"] = events
 seen["remove"] = client.remove_naming_instance("py", "10.0.0.8", 8002)
 seen["left"] = [host["ip"] for host in client.list_naming_instance("py")["hosts"]]
 
-stranger = nacos.NacosClient(server, namespace="public", username=username, password="wrong")
 try:
+    stranger = nacos.NacosClient(server, namespace="public", username=username, password="wrong")
     stranger.list_naming_instance("py")
     seen["stranger"] = "let in"
 except Exception as error:
