@@ -9,11 +9,7 @@ pub struct Fields(Vec<(String, String)>);
 impl Fields {
     /// Reads a query or a form (`application/x-www-form-urlencoded`).
     pub fn read(text: &str) -> Self {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        });
-        Self(pairs.collect())
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// What stands in `other`, too.
@@ -58,27 +54,6 @@ impl Fields {
 /// 400, and why.
 pub fn malformed(why: impl Into<String>) -> ApiError {
     ApiError::Malformed(Faults::one("", why))
-}
-
-fn decoded(text: &str) -> String {
-    if !text.contains(['%', '+']) {
-        return text.to_owned();
-    }
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        let pair = (digit(bytes.get(at + 1)), digit(bytes.get(at + 2)));
-        match (byte, pair) {
-            (b'%', (Some(high), Some(low))) => {
-                out.extend(u8::try_from(high * 16 + low));
-                at += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(*byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
 /// Bytes of one request.
 const MOST: usize = 1 << 20;
@@ -73,28 +73,34 @@ impl Peer {
     pub async fn serve(&self) {
         loop {
             if let Ok((stream, _)) = self.listener.accept().await {
+                let service = service_fn(|request| self.answer(request));
                 // A plugin that goes away in the middle has its own failure to tell.
-                let _ = self.answer(stream).await;
+                let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
             }
         }
     }
 
-    async fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let Some(seen) = read(&mut stream).await? else { return Ok(()) };
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let seen = read(request).await?;
         let fits = |canned: &&Canned| {
             canned.path == seen.path && canned.method.as_ref().is_none_or(|method| *method == seen.method)
         };
-        let (status, headers, body) = match self.canned.iter().find(fits) {
-            Some(Canned { status, headers, body, .. }) => (*status, headers.clone(), text(body)),
-            None => (404, BTreeMap::new(), format!("the case has no answer to {} {}", seen.method, seen.path)),
+        let answer = match self.canned.iter().find(fits) {
+            Some(Canned { status, headers, body, .. }) => {
+                let answer = Response::builder().status(*status);
+                let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value));
+                answer.body(text(body))
+            }
+            None => {
+                let none = format!("the case has no answer to {} {}", seen.method, seen.path);
+                Response::builder().status(404).body(none)
+            }
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status} Canned\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await
+        Ok(answer?)
     }
 }
 
@@ -106,28 +112,17 @@ fn text(body: &Value) -> String {
     }
 }
 
-/// Reads one request; `None` when it is none.
-async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Seen>> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end;
-        }
-        if bytes.len() > MOST || stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(None);
-        }
+async fn read(request: Request<Incoming>) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
+    let (head, body) = request.into_parts();
+    let own = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut first = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(path)) = (first.next(), first.next()) else { return Ok(None) };
-    let header =
-        |line: &str| line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-    let headers: BTreeMap<String, String> = lines.filter_map(header).collect();
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize).min(MOST);
-    let mut body = bytes.split_off(end + 4);
-    while body.len() < length && stream.read_buf(&mut body).await? > 0 {}
+    let body = Limited::new(body, MOST).collect().await?.to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
-    let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
-    Ok(Some(Seen { method: method.to_owned(), path: path.to_owned(), headers, body }))
+    Ok(Seen {
+        method: head.method.to_string(),
+        path: head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string),
+        headers: head.headers.iter().map(own).collect(),
+        body: serde_json::from_str(&body).unwrap_or(Value::String(body)),
+    })
 }

@@ -400,7 +400,7 @@ async fn stored(on: &mut dyn AsConn, name: &PluginName, digest: &str) -> db::Res
     let Some(known) = queries::version(on, name, digest).await? else { return Ok(None) };
     let file = queries::file(on, digest).await?;
     let KnownVersion { source, loaded_at, signature, .. } = known;
-    Ok(file.map(|wasm| File { wasm: wasm.into(), source, loaded_at, signature }))
+    Ok(file.map(|wasm| File::new(wasm.into(), source, loaded_at, signature)))
 }
 
 pub(super) fn gone(name: &PluginName) -> LoadError {

@@ -48,11 +48,18 @@ pub(super) struct File {
     pub(super) loaded_at: Timestamp,
     /// The signature that came beside it.
     pub(super) signature: Option<String>,
+    /// Of its bytes.
+    pub(super) digest: Digest,
 }
 
 impl File {
+    pub(super) fn new(wasm: Arc<[u8]>, source: Source, loaded_at: Timestamp, signature: Option<String>) -> Self {
+        let digest = Digest::of(&wasm);
+        Self { wasm, source, loaded_at, signature, digest }
+    }
+
     pub(super) fn id(&self) -> FileId {
-        FileId { digest: Digest::of(&self.wasm), signature: self.signature.clone() }
+        FileId { digest: self.digest, signature: self.signature.clone() }
     }
 }
 
@@ -109,7 +116,7 @@ impl Staged {
 impl Plugins {
     /// Takes a file for `name` and puts it in service at once. A server uses `keeper::take`, so that the file outlives it.
     pub async fn load(&self, name: &PluginName, wasm: Arc<[u8]>, source: Source) -> Result<PluginRef, LoadError> {
-        let file = File { wasm, source, loaded_at: self.0.services.clock.now(), signature: None };
+        let file = File::new(wasm, source, self.0.services.clock.now(), None);
         match self.stage(name, file).await? {
             Stage::Serving(plugin) => Ok(plugin),
             Stage::Ready(staged) => {
@@ -140,7 +147,7 @@ impl Plugins {
         let made = match current {
             // What serves was signed by now.
             Some(current) => self.signer(&file.wasm, signature.as_deref()).map(|by| current.signed(signature, by)),
-            None => self.release(&slot, file, digest).await,
+            None => self.release(&slot, file).await,
         };
         match made {
             Ok(release) => {
@@ -201,9 +208,9 @@ impl Plugins {
         named.await.map_err(error)
     }
 
-    async fn release(&self, slot: &Slot, file: File, digest: Digest) -> Result<Release, Why> {
+    async fn release(&self, slot: &Slot, file: File) -> Result<Release, Why> {
         let name = &slot.name;
-        let File { wasm, source, loaded_at, signature } = file;
+        let File { wasm, source, loaded_at, signature, digest } = file;
         let signed_by = self.signer(&wasm, signature.as_deref())?;
         let kind = self.kind_in(&wasm)?;
         let elsewhere = |reason| Why::new(Blame::Use, reason);

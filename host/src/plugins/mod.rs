@@ -237,6 +237,12 @@ impl Plugins {
         self.slots().iter().filter_map(|slot| slot.info()).collect()
     }
 
+    /// What is the matter with each plugin, and why.
+    pub fn states(&self) -> Vec<(PluginName, State, Option<String>)> {
+        let state = |slot: &Arc<Slot>| slot.state().map(|(state, error)| (slot.name.clone(), state, error));
+        self.slots().iter().filter_map(state).collect()
+    }
+
     /// One plugin.
     pub fn get(&self, name: &PluginName) -> Option<PluginInfo> {
         self.slot(name)?.info()

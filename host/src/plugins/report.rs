@@ -125,7 +125,7 @@ fn plugins(slots: &[std::sync::Arc<Slot>], out: &mut String) {
         (Event::Quarantined, Family::new("looma_plugin_quarantines_total"), "How often it failed too often."),
     ];
     for slot in slots {
-        let Some(is) = slot.state() else { continue };
+        let Some((is, _)) = slot.state() else { continue };
         let labels = format!("plugin=\"{}\"", slot.name);
         for each in State::ALL {
             state.add(&format!("{labels},state=\"{each}\""), u8::from(is == *each));

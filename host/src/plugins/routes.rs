@@ -113,7 +113,7 @@ async fn upload(who: PluginsWrite, State(app): State<App>, headers: HeaderMap, b
         return Err(Faults::one("", reason).into());
     }
     let name = app.plugins.own_name(&wasm).await.map_err(TakeError::Refused)?;
-    let file = File { wasm, source: Source::Upload, loaded_at: app.clock.now(), signature };
+    let file = File::new(wasm, Source::Upload, app.clock.now(), signature);
     let (plugin, novelty) = keeper::take(&app, &name, file, Changes::by(who.actor())).await?;
     match novelty {
         Novelty::New => etag::created(&format!("/api/v1/plugins/{name}"), plugin),

@@ -288,11 +288,14 @@ impl Slot {
         releases.into_iter().map(counted).collect()
     }
 
-    /// What is the matter with it, unless there is only a place kept for it.
-    pub(super) fn state(&self) -> Option<State> {
+    /// What is the matter with it, and why, unless there is only a place kept for it.
+    pub(super) fn state(&self) -> Option<(State, Option<String>)> {
         let rest = self.rest();
         let there = rest.refused.is_some() || self.current.load().is_some();
-        there.then(|| rest.state(rest.refused.as_ref()).0)
+        there.then(|| {
+            let (state, error) = rest.state(rest.refused.as_ref());
+            (state, error.map(str::to_owned))
+        })
     }
 
     /// Drops instances that no call has needed for a while.

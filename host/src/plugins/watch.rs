@@ -224,11 +224,11 @@ async fn take(
             return Ok(keeper::publish(app, name).await?);
         }
     };
-    if occasion == Occasion::Start && keeper::is_superseded(app, name, &Digest::of(&wasm).to_string()).await? {
+    let file = File::new(wasm, Source::Folder, app.clock.now(), signature);
+    if occasion == Occasion::Start && keeper::is_superseded(app, name, &file.digest.to_string()).await? {
         tracing::info!(plugin.name = %name, "the file of plugin {name} in the folder is older than what serves");
         return Ok(());
     }
-    let file = File { wasm, source: Source::Folder, loaded_at: app.clock.now(), signature };
     match keeper::take(app, name, file, Changes::by(system("plugins.watch"))).await {
         // Whoever was faster has taken another file, or the same.
         Ok(_) | Err(TakeError::Refused(_) | TakeError::Moved) => Ok(()),

@@ -8,15 +8,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 use super::{
-    Health, Maintenance, NewService, Node, Registry, Service, ServiceStatus, SetMaintenance, WriteError,
+    Health, NewService, Node, Registry, Service, ServiceStatus, SetMaintenance, WriteError,
     index::{Held, Index},
-    services::{SELF, is_renewed, speaking},
-    types,
+    services::{SELF, is_renewed, maintaining, speaking},
     writer::{Edit, Verdict},
 };
 use crate::{
     clock::Timestamp,
-    db::Json,
     http::{
         auth::Caller,
         error::{ApiResult, OrNotFound as _},
@@ -213,14 +211,7 @@ impl Registry {
     /// Begins or ends the maintenance of a service. Tells whether it was there.
     pub async fn maintain(&self, id: &ServiceId, asked: SetMaintenance, who: &Caller) -> ApiResult<bool> {
         asked.check()?;
-        let edit = Edit::existing(id, Some(who.actor()), move |row: &Service, now| {
-            let maintenance: Maintenance = types::maintenance(&asked, &row.maintenance, now);
-            Ok(match *row.maintenance == maintenance {
-                true => Verdict::Keep,
-                false => Verdict::Put(Service { maintenance: Json(maintenance), updated_at: now, ..row.clone() }),
-            })
-        });
-        match self.edit(speaking(who, edit)).await {
+        match self.edit(maintaining(id, asked, who)).await {
             Ok(_) => Ok(true),
             Err(WriteError::NotThere(_)) => Ok(false),
             Err(error) => Err(error.into()),

@@ -2,16 +2,35 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use arc_swap::ArcSwap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stands in the place of a value.
 const MASK: &str = "***";
 /// Shorter values are not looked for in texts: they would be found everywhere.
 pub const SHORTEST: usize = 6;
+/// What a URL writes otherwise (RFC 3986, section 2.1 and 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Secrets by name. Clones share them.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<ArcSwap<BTreeMap<String, Known>>>);
+pub struct Secrets(Arc<ArcSwap<Snapshot>>);
+
+/// What is known, and how its values are found in texts; made anew with every change.
+#[derive(Default)]
+struct Snapshot {
+    known: BTreeMap<String, Known>,
+    /// Absent while there is nothing to look for.
+    values: Option<Values>,
+}
+
+/// Finds every form of every value in one pass; where several begin at one place, the longest.
+struct Values {
+    finder: AhoCorasick,
+    /// Of each pattern, the secret.
+    names: Vec<String>,
+}
 
 /// What is known of a secret.
 #[derive(Clone)]
@@ -33,7 +52,7 @@ impl Known {
     pub fn open(value: &str) -> Self {
         let mut forms = Vec::new();
         if value.len() >= SHORTEST {
-            for form in [value.to_owned(), escaped(value), percent(value)] {
+            for form in [value.to_owned(), escaped(value), utf8_percent_encode(value, RESERVED).to_string()] {
                 if !forms.contains(&form) {
                     forms.push(form);
                 }
@@ -51,7 +70,7 @@ impl Known {
 impl Secrets {
     /// Replaces all secrets.
     pub fn replace(&self, secrets: BTreeMap<String, Known>) {
-        self.0.store(Arc::new(secrets));
+        self.0.store(Arc::new(Snapshot::of(secrets)));
     }
 
     /// Sets one secret to a value.
@@ -62,18 +81,18 @@ impl Secrets {
     /// Says what is known of a secret; `None` when it is gone.
     pub fn put(&self, name: &str, known: Option<&Known>) {
         self.0.rcu(|secrets| {
-            let mut secrets = BTreeMap::clone(secrets);
+            let mut secrets = secrets.known.clone();
             match known {
                 Some(known) => drop(secrets.insert(name.to_owned(), known.clone())),
                 None => drop(secrets.remove(name)),
             }
-            secrets
+            Snapshot::of(secrets)
         });
     }
 
     /// The value of a secret, or why there is none, in words.
     pub fn find(&self, name: &str) -> Result<Arc<str>, String> {
-        match self.0.load().get(name) {
+        match self.0.load().known.get(name) {
             Some(Known::Open(value)) => Ok(value.plain.clone()),
             Some(Known::Closed(why)) => Err(format!("the secret {name:?} cannot be used: {why}")),
             None => Err(format!("there is no secret {name:?}")),
@@ -82,7 +101,7 @@ impl Secrets {
 
     /// Why the value of a secret cannot be had, if it cannot.
     pub fn fault(&self, name: &str) -> Option<Arc<str>> {
-        match self.0.load().get(name) {
+        match self.0.load().known.get(name) {
             Some(Known::Closed(why)) => Some(why.clone()),
             _ => None,
         }
@@ -91,89 +110,59 @@ impl Secrets {
     /// The name of a secret whose value stands in the text.
     pub fn named_in(&self, text: &str) -> Option<String> {
         let secrets = self.0.load();
-        let found = forms(&secrets).find(|(_, form)| text.contains(*form));
-        found.map(|(name, _)| name.to_owned())
+        let Values { finder, names } = secrets.values.as_ref()?;
+        finder.find(text).map(|found| names[found.pattern()].clone())
     }
 
     /// A text without the values of secrets: `***` stands in the place of each.
-    pub fn mask(&self, mut text: String) -> String {
+    pub fn mask(&self, text: String) -> String {
         let secrets = self.0.load();
-        for form in longest_first(&secrets) {
-            if text.contains(form) {
-                text = text.replace(form, MASK);
-            }
-        }
-        text
+        let Some(Values { finder, .. }) = secrets.values.as_ref().filter(|values| values.finder.is_match(&text)) else {
+            return text;
+        };
+        let mut masked = String::with_capacity(text.len());
+        finder.replace_all_with(&text, &mut masked, |_, _, masked| {
+            masked.push_str(MASK);
+            true
+        });
+        masked
     }
 
     /// As `mask`, for bytes that need not be text.
-    pub fn mask_bytes(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+    pub fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
         let secrets = self.0.load();
-        for form in longest_first(&secrets) {
-            if let Some(masked) = replaced(&bytes, form.as_bytes(), MASK.as_bytes()) {
-                bytes = masked;
-            }
-        }
-        bytes
-    }
-}
-
-fn forms(secrets: &BTreeMap<String, Known>) -> impl Iterator<Item = (&str, &str)> {
-    secrets.iter().flat_map(|(name, known)| {
-        let forms = match known {
-            Known::Open(value) => value.forms.as_slice(),
-            Known::Closed(_) => &[],
+        let Some(Values { finder, .. }) = secrets.values.as_ref().filter(|values| values.finder.is_match(&bytes))
+        else {
+            return bytes;
         };
-        forms.iter().map(move |form| (name.as_str(), form.as_str()))
-    })
+        let mut masked = Vec::with_capacity(bytes.len());
+        finder.replace_all_with_bytes(&bytes, &mut masked, |_, _, masked| {
+            masked.extend_from_slice(MASK.as_bytes());
+            true
+        });
+        masked
+    }
 }
 
-/// A value may begin with another: what is left of the longer one would be shown.
-fn longest_first(secrets: &BTreeMap<String, Known>) -> Vec<&str> {
-    let mut all: Vec<&str> = forms(secrets).map(|(_, form)| form).collect();
-    all.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    all
-}
-
-/// `None` when there was nothing to replace.
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
-    let (&first, most) = (from.first()?, bytes.len().checked_sub(from.len())?);
-    let (mut out, mut kept, mut at) = (Vec::new(), 0, 0);
-    while at <= most {
-        match bytes[at..=most].iter().position(|&byte| byte == first) {
-            None => break,
-            Some(step) => at += step,
-        }
-        if bytes[at..].starts_with(from) {
-            out.extend_from_slice(&bytes[kept..at]);
-            out.extend_from_slice(to);
-            at += from.len();
-            kept = at;
-        } else {
-            at += 1;
-        }
+impl Snapshot {
+    fn of(known: BTreeMap<String, Known>) -> Self {
+        let open = known.iter().flat_map(|(name, known)| match known {
+            Known::Open(value) => value.forms.iter().map(|form| (name, form)).collect(),
+            Known::Closed(_) => Vec::new(),
+        });
+        let (names, forms): (Vec<String>, Vec<&String>) = open.map(|(name, form)| (name.clone(), form)).unzip();
+        let values = (!forms.is_empty()).then(|| {
+            let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms);
+            Values { finder: finder.expect("the values of all secrets are far from 2 GiB"), names }
+        });
+        Self { known, values }
     }
-    if kept == 0 {
-        return None;
-    }
-    out.extend_from_slice(&bytes[kept..]);
-    Some(out)
 }
 
 /// As it stands between the quotes of a JSON string.
 fn escaped(value: &str) -> String {
-    serde_json::Value::from(value).to_string().trim_matches('"').to_owned()
-}
-
-/// As it stands in a URL (RFC 3986, section 2.1).
-fn percent(value: &str) -> String {
-    value.bytes().fold(String::new(), |mut text, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-        text
-    })
+    let quoted = serde_json::Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 #[cfg(test)]
@@ -203,13 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_replaced_wherever_they_stand() {
-        let x = |text: &str| replaced(text.as_bytes(), b"aab", b"-").map(|out| String::from_utf8(out).unwrap());
-        assert_eq!(x("aab").as_deref(), Some("-"));
-        assert_eq!(x("aaab aab").as_deref(), Some("a- -"));
-        assert_eq!(x("aabaab!").as_deref(), Some("--!"));
-        assert_eq!(x("aa"), None);
-        assert_eq!(x("baa"), None);
+    fn bytes_are_masked_wherever_they_stand() {
+        let secrets = Secrets::default();
+        secrets.set("token", "aaaaab");
+        let x = |bytes: &[u8]| secrets.mask_bytes(bytes.to_vec());
+        assert_eq!(x(b"aaaaab"), b"***");
+        assert_eq!(x(b"\xffaaaaaab aaaaab"), b"\xffa*** ***");
+        assert_eq!(x(b"aaaaabaaaaab!"), b"******!");
+        assert_eq!(x(b"aaaaa"), b"aaaaa");
+    }
+
+    #[test]
+    fn a_value_in_quotes_is_masked_in_json() {
+        let secrets = Secrets::default();
+        secrets.set("token", "\"in quotes\"");
+        assert_eq!(secrets.mask(r#"{"t": "\"in quotes\""}"#.to_owned()), r#"{"t": "***"}"#);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     ids::ServiceId,
     metrics::{Series, SeriesId, SeriesKey},
     notify::By,
-    plugins::{PluginInfo, State},
+    plugins::{PluginName, State},
     text_enum,
 };
 
@@ -30,13 +30,12 @@ text_enum! {
     }
 }
 
-/// Judges what the rule watches; nothing of it when the rule watches what there is not, or services of a type.
+/// Judges what the rule watches; nothing, when that is not known.
 pub(super) fn judge(app: &App, rule: &Rule, now: Timestamp) -> Judged {
-    let of_looma = rule.spec.service_type.is_none();
     let seen = match rule.spec.metric_name.parse::<Condition>() {
-        Ok(Condition::PluginQuarantined) if of_looma => app.plugins.list().into_iter().map(quarantine).collect(),
-        Ok(Condition::RegistryProtected) if of_looma => vec![protection(app)],
-        _ => Vec::new(),
+        Ok(Condition::PluginQuarantined) => app.plugins.states().into_iter().map(quarantine).collect(),
+        Ok(Condition::RegistryProtected) => vec![protection(app)],
+        Err(_) => Vec::new(),
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let by = Arc::new(By { name: HOST.to_owned(), version, digest: String::new() });
@@ -56,9 +55,9 @@ struct Seen {
     reason: Option<String>,
 }
 
-fn quarantine(plugin: PluginInfo) -> Seen {
-    let reason = (plugin.state == State::Quarantined).then(|| plugin.error.unwrap_or_default());
-    Seen { tags: BTreeMap::from([("plugin".to_owned(), plugin.name.to_string())]), reason }
+fn quarantine((name, state, error): (PluginName, State, Option<String>)) -> Seen {
+    let reason = (state == State::Quarantined).then(|| error.unwrap_or_default());
+    Seen { tags: BTreeMap::from([("plugin".to_owned(), name.to_string())]), reason }
 }
 
 fn protection(app: &App) -> Seen {

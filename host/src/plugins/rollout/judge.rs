@@ -118,16 +118,17 @@ impl Plugins {
             false => Arc::new(parts::select(&judging.batch, picks)),
         };
         let previous = judging.remembered.as_ref().map(|_| parts::pack(*form, begins.iter().copied()));
+        let kept = judging.keep.as_ref().and_then(|_| previous.clone());
         let context = judging.context.clone();
         let call = {
-            let (batch, previous) = (Arc::clone(&batch), previous.clone());
+            let batch = Arc::clone(&batch);
             move |version: Version| {
                 let (context, batch, previous) = (context.clone(), Arc::clone(&batch), previous.clone());
                 async move { evaluator::evaluate(&version, context, batch, previous).await }
             }
         };
         let (answer, took) = self.ask(slot, release, Function::Evaluate, &call).await;
-        self.keep(judging, part, (&batch, previous), &answer);
+        self.keep(judging, part, (&batch, kept), &answer);
         if !Arc::ptr_eq(release, serving) {
             if let Some(active) = active {
                 active.note_canary(answer.as_ref().err(), took);

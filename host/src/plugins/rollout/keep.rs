@@ -375,7 +375,7 @@ pub(in crate::plugins) async fn lacking(
         };
         match versions::file(on, &digest).await? {
             Some(wasm) => {
-                let file = File { wasm: wasm.into(), source, loaded_at, signature };
+                let file = File::new(wasm.into(), source, loaded_at, signature);
                 lacking.push(Lacking { digest, file, place });
             }
             None => {

@@ -93,23 +93,15 @@ async fn step(app: &App, slot: &Slot, candidate: &Candidate) -> anyhow::Result<(
         Decision::Share(reason) => candidate.moved(Stage::Canary, now, Some(reason)),
         Decision::GiveUp(reason) => candidate.moved(Stage::Aborted, now, Some(reason)),
         Decision::Prove => candidate.moved(Stage::Done, now, candidate.reason.clone()),
-        Decision::Serve(reason) => return serve(app, name, candidate, reason, changes).await,
+        Decision::Serve(reason) => {
+            // A replica that has it not leaves it to another.
+            keep::serve(app, name, candidate, Some(reason), changes).await?;
+            return Ok(());
+        }
         Decision::TakeBack(reason) => return take_back(app, name, candidate, reason, changes).await,
     };
     let changes = if to.stage == candidate.stage { Changes::unaudited() } else { changes };
     keep::advance(app, name, candidate, &to, changes).await?;
-    Ok(())
-}
-
-async fn serve(
-    app: &App,
-    name: &PluginName,
-    candidate: &Candidate,
-    reason: String,
-    changes: Changes,
-) -> anyhow::Result<()> {
-    // A replica that has it not leaves it to another.
-    keep::serve(app, name, candidate, Some(reason), changes).await?;
     Ok(())
 }
 

@@ -11,11 +11,12 @@ pub(super) use routes::{MOST_HEARTBEATS, page_of, routes};
 pub use types::{Check, CheckKind, NewService, SELF, SERVICES, Service, ServiceStatus};
 
 use super::{
-    WriteError,
+    SetMaintenance, WriteError,
     member::member,
+    types as registry_types,
     writer::{Edit, Verdict},
 };
-use crate::http::auth::Caller;
+use crate::{db::Json, http::auth::Caller, ids::ServiceId};
 
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS, all};
 
@@ -28,6 +29,18 @@ pub(super) fn speaking(who: &Caller, edit: Edit<Service>) -> Edit<Service> {
         true => Ok(()),
         false => Err(WriteError::NotYours),
     })
+}
+
+/// Begins or ends the maintenance of a service.
+pub(super) fn maintaining(id: &ServiceId, asked: SetMaintenance, who: &Caller) -> Edit<Service> {
+    let edit = Edit::existing(id, Some(who.actor()), move |row: &Service, now| {
+        let maintenance = registry_types::maintenance(&asked, &row.maintenance, now);
+        Ok(match *row.maintenance == maintenance {
+            true => Verdict::Keep,
+            false => Verdict::Put(Service { maintenance: Json(maintenance), updated_at: now, ..row.clone() }),
+        })
+    });
+    speaking(who, edit)
 }
 
 /// Whoever registers a service knows it best: what is new replaces what was, and counts as a heartbeat.

@@ -15,10 +15,10 @@ use super::{
         WriteError,
         index::Held,
         select::{self, Asked, Cell, Filter},
-        types::{self, Health, SetMaintenance, segment, tag},
+        types::{Health, SetMaintenance, segment, tag},
         writer::{Edit, Reply, Verdict},
     },
-    NewService, Service, ServiceStatus,
+    NewService, Service, ServiceStatus, maintaining,
     patch::patched,
     register::{Batch, BatchAnswer, is_renewed, register_all, with_defaults},
     registering, speaking,
@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     app::App,
-    db::Json as Column,
     feed,
     http::{
         auth::{ServicesRead, ServicesWrite},
@@ -274,14 +273,7 @@ async fn maintain(
     Body(asked): Body<SetMaintenance>,
 ) -> ApiResult<Response> {
     asked.check()?;
-    let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, now| {
-        let maintenance = types::maintenance(&asked, &row.maintenance, now);
-        Ok(match *row.maintenance == maintenance {
-            true => Verdict::Keep,
-            false => Verdict::Put(Service { maintenance: Column(maintenance), updated_at: now, ..row.clone() }),
-        })
-    });
-    changed(app.registry.edit(speaking(&who, edit)).await)
+    changed(app.registry.edit(maintaining(&id, asked, &who)).await)
 }
 
 /// What is held of the services on a node, for its page.
