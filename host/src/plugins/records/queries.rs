@@ -32,14 +32,16 @@ statements! { STATEMENTS:
     EXCHANGE = "SELECT exchange FROM evaluation_records WHERE record_id = $1";
 }
 
-/// Keeps a call under a key that sorts after all before it.
-pub(super) async fn put(tx: &mut Tx, id: &str, new: &NewRecord) -> Result<()> {
+/// Keeps a call under a key that sorts after all before it: `exchange` is what is kept of it, or why nothing is.
+pub(super) async fn put(
+    tx: &mut Tx,
+    id: &str,
+    new: &NewRecord,
+    exchange: &std::result::Result<Vec<u8>, String>,
+) -> Result<()> {
     let NewRecord { rule_id, recorded_at, series, answer, by, .. } = new;
-    let (exchange, skipped) = match new.encode() {
-        Ok(text) => (Some(text), None),
-        Err(why) => (None, Some(why)),
-    };
-    let bytes = exchange.as_ref().map_or(0, |text| i64::try_from(text.len()).unwrap_or(i64::MAX));
+    let (exchange, skipped) = (exchange.as_ref().ok(), exchange.as_ref().err());
+    let bytes = exchange.map_or(0, |text| i64::try_from(text.len()).unwrap_or(i64::MAX));
     let series = i64::try_from(series.len()).unwrap_or(i64::MAX);
     on_db!(tx, |c| sqlx::query(PUT)
         .bind(id)
@@ -51,8 +53,8 @@ pub(super) async fn put(tx: &mut Tx, id: &str, new: &NewRecord) -> Result<()> {
         .bind(series)
         .bind(bytes)
         .bind(answer.as_ref().err())
-        .bind(&skipped)
-        .bind(&exchange)
+        .bind(skipped)
+        .bind(exchange)
         .execute(c)
         .await
         .map(drop))

@@ -53,9 +53,11 @@ pub(in crate::plugins) async fn write(app: App) {
 }
 
 async fn put(app: &App, records: &[NewRecord]) -> db::Result<()> {
+    // Nobody waits for the database because something is written out.
+    let written: Vec<_> = records.iter().map(|record| (record, record.encode())).collect();
     let mut tx = app.db.write().await?;
-    for record in records {
-        queries::put(&mut tx, &app.ids.next(), record).await?;
+    for (record, exchange) in &written {
+        queries::put(&mut tx, &app.ids.next(), record, exchange).await?;
     }
     let rules: BTreeSet<&str> = records.iter().map(|record| record.rule_id.as_str()).collect();
     for rule in rules {
