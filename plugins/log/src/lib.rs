@@ -1,7 +1,7 @@
 //! Bundled notifier: writes a notification to the host's log. For trying routes, and as a last resort that needs no network.
 
 use looma_plugin_sdk::host::{self, log::Level};
-use looma_plugin_sdk::{Alert, Notification, Notifier, Plugin, PluginError, Receipt, Severity, Status};
+use looma_plugin_sdk::{Alert, Notification, Notifier, Plugin, PluginError, Receipt, Status};
 use serde::Deserialize;
 
 /// The configuration.
@@ -60,25 +60,20 @@ looma_plugin_sdk::notifier!(Log);
 
 /// The line for a notification.
 pub fn text(notification: &Notification) -> String {
-    let status = match notification.status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
-    };
+    let status = notification.status.as_str();
     let alerts = notification.alerts.iter().map(alert).collect::<Vec<_>>().join("; ");
     format!("{status}: {}: {alerts}", notification.title)
 }
 
 fn alert(alert: &Alert) -> String {
-    let severity = match alert.severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
-    };
+    let severity = alert.severity.as_str();
     format!("{} [{severity}] {}: {}", alert.rule, alert.service_id, alert.message)
 }
 
 #[cfg(test)]
 mod tests {
+    use looma_plugin_sdk::Severity;
+
     use super::*;
 
     #[test]

@@ -4,8 +4,7 @@ mod template;
 
 use looma_plugin_sdk::host::mail::{self, MailError, Message};
 use looma_plugin_sdk::{
-    Alert, Notification, Notifier, Plugin, PluginError, Problem, Receipt, Severity, Status, permanent, problem,
-    transient,
+    Alert, Notification, Notifier, Plugin, PluginError, Problem, Receipt, permanent, problem, transient,
 };
 use serde::Deserialize;
 
@@ -81,7 +80,7 @@ fn message(config: &Config, notification: &Notification) -> Result<Message, Stri
     let Config { to, subject, text } = config;
     let value = |name: &str| match name {
         "title" => notification.title.clone(),
-        "status" => status(notification.status).to_owned(),
+        "status" => notification.status.as_str().to_owned(),
         "count" => notification.alerts.len().to_string(),
         _ => notification.alerts.iter().map(line).collect::<Vec<_>>().join("\n"),
     };
@@ -92,26 +91,17 @@ fn message(config: &Config, notification: &Notification) -> Result<Message, Stri
     Ok(Message { to: to.clone(), subject, text, html: None })
 }
 
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
-    }
-}
-
 fn line(alert: &Alert) -> String {
-    let severity = match alert.severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
-    };
+    let severity = alert.severity.as_str();
     let Alert { rule, service_id, message, url, .. } = alert;
     let link = if url.is_empty() { String::new() } else { format!("\n  {url}") };
-    format!("{} [{severity}] {rule}, {service_id}: {message}{link}", status(alert.status))
+    format!("{} [{severity}] {rule}, {service_id}: {message}{link}", alert.status.as_str())
 }
 
 #[cfg(test)]
 mod tests {
+    use looma_plugin_sdk::{Severity, Status};
+
     use super::*;
 
     fn notification() -> Notification {

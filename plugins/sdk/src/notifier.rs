@@ -6,6 +6,27 @@ use crate::{Plugin, PluginError, config};
 use bindings::exports::looma::notify::notifier::Guest;
 pub use bindings::exports::looma::notify::notifier::{Alert, Notification, Receipt, Severity, Status};
 
+impl Severity {
+    /// The word for it: `info`, `warning` or `critical`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Status {
+    /// The word for it: `firing` or `resolved`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 /// Delivers notifications.
 pub trait Notifier: Plugin {
     /// Delivers; the same `notification.id` must reach people once, however often it is tried.

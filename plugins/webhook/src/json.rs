@@ -1,6 +1,6 @@
 //! The JSON that is sent; its shape is a promise to those who receive it.
 
-use looma_plugin_sdk::{Alert, Notification, Severity, Status};
+use looma_plugin_sdk::{Alert, Notification};
 use serde_json::{Map, Value, json};
 
 /// The whole body.
@@ -8,7 +8,7 @@ pub(crate) fn body(notification: &Notification) -> Value {
     let Notification { id, attempt: _, status, title, group, alerts } = notification;
     json!({
         "id": id,
-        "status": self::status(*status),
+        "status": status.as_str(),
         "title": title,
         "group": object(group),
         "alerts": alerts.iter().map(alert).collect::<Vec<_>>(),
@@ -33,12 +33,8 @@ fn alert(alert: &Alert) -> Value {
     json!({
         "id": id,
         "rule": rule,
-        "status": self::status(*status),
-        "severity": match severity {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        },
+        "status": status.as_str(),
+        "severity": severity.as_str(),
         "service_id": service_id,
         "service_name": service_name,
         "labels": object(labels),
@@ -48,13 +44,6 @@ fn alert(alert: &Alert) -> Value {
         "ended_at": ended_at_ms.map(rfc3339),
         "url": url,
     })
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
-    }
 }
 
 fn object(pairs: &[(String, String)]) -> Value {
@@ -80,6 +69,8 @@ pub(crate) fn rfc3339(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use looma_plugin_sdk::{Severity, Status};
+
     use super::*;
 
     #[test]
