@@ -16,6 +16,7 @@ mod mail;
 mod retries;
 mod rollouts;
 mod shares;
+mod soak;
 mod states;
 mod signing;
 mod uploads;

@@ -15,6 +15,7 @@ mod process;
 mod receiver;
 mod server;
 mod smtp;
+pub mod soak;
 mod workspace;
 
 pub use client::{Answer, Client};
