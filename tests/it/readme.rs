@@ -100,6 +100,11 @@ fn what_it_names_is_there() {
         .filter(|path| !root().join(path).exists())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+    let programs: Vec<&str> = text.split("--bin ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+    assert!(programs.contains(&"soak"), "{programs:?}");
+    for program in programs {
+        assert!(root().join(format!("tests/src/bin/{program}.rs")).exists(), "{program}");
+    }
     for command in ["serve", "dev", "agent", "service", "plugin", "openapi"] {
         assert!(Command::new(binary()).args([command, "--help"]).output().unwrap().status.success(), "{command}");
     }

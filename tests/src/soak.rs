@@ -27,6 +27,8 @@ pub struct Plan {
     pub length: Duration,
     /// How many plugins there are; one in eight is hostile.
     pub plugins: usize,
+    /// Versions that each of them has had before it begins: as long as fewer than are kept have been there, memory grows.
+    pub before: u32,
     /// How often one of them is swapped.
     pub reload_every: Duration,
     /// How many of a hundred calls are hostile.
@@ -41,7 +43,7 @@ impl Plan {
     /// Fifty plugins, one of which is swapped every two seconds, and five of a hundred calls hostile.
     pub fn of(length: Duration, compiler: PathBuf) -> Self {
         let reload_every = Duration::from_secs(2);
-        Self { length, plugins: 50, reload_every, hostile_percent: 5, callers: 8, compiler }
+        Self { length, plugins: 50, before: 4, reload_every, hostile_percent: 5, callers: 8, compiler }
     }
 }
 
@@ -57,12 +59,15 @@ pub struct Report {
 /// Does it. `say` is told every minute how it goes.
 pub async fn run(plan: &Plan, say: impl Fn(&str)) -> Report {
     let host = Host::start(plan).await;
+    for version in 1..=plan.before {
+        reloads::renew_all(&host, version).await;
+    }
     let (began, mut memory) = (Instant::now(), Memory::of(plan.length));
     let mut under_way = JoinSet::new();
     for seed in 0..plan.callers {
         under_way.spawn(calls::call_on(host.clone(), seed, plan.hostile_percent));
     }
-    under_way.spawn(reloads::go_on(host.clone(), plan.reload_every));
+    under_way.spawn(reloads::go_on(host.clone(), plan.reload_every, plan.before));
     let mut minutes = 0;
     while began.elapsed() < plan.length {
         sleep(memory::EVERY.min(plan.length.saturating_sub(began.elapsed()))).await;

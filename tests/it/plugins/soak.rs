@@ -9,6 +9,7 @@ use looma_tests::soak::{self, Plan};
 async fn no_good_call_is_lost_while_plugins_are_swapped_and_others_misbehave() {
     let plan = Plan {
         plugins: 16,
+        before: 0,
         reload_every: Duration::from_millis(100),
         ..Plan::of(Duration::from_secs(4), env!("CARGO_BIN_EXE_looma").into())
     };

@@ -110,7 +110,8 @@ impl Host {
         std::fs::create_dir_all(&folder).expect("the folder is made");
         let plugins: Vec<Plugin> = (0..plan.plugins).map(Plugin::new).collect();
         for plugin in &plugins {
-            std::fs::write(folder.join(format!("{}.wasm", plugin.name)), plugin.version(0).0).expect("a file is written");
+            std::fs::write(folder.join(format!("{}.wasm", plugin.name)), plugin.version(0).0)
+                .expect("a file is written");
         }
         let password = Some(ADMIN_PASSWORD.to_owned());
         let start = Start { settings, clock: Clock::system(), admin_password: password };

@@ -23,8 +23,18 @@ pub(super) struct Done {
     pub(super) faults: Vec<String>,
 }
 
-/// Saves a version of one plugin after the other until the end.
-pub(super) async fn go_on(host: Host, every: Duration) {
+/// Puts this version of every plugin in service.
+pub(super) async fn renew_all(host: &Host, version: u32) {
+    let saved: Vec<(&Plugin, String)> =
+        host.plugins().iter().map(|plugin| (plugin, save_version(host, plugin, version))).collect();
+    for (plugin, digest) in saved {
+        came(host, plugin, |info| info.digest.as_ref() == Some(&digest)).await.expect("each good file serves");
+        plugin.saw(version);
+    }
+}
+
+/// Saves a version after `before` of one plugin after the other until the end.
+pub(super) async fn go_on(host: Host, every: Duration, before: u32) {
     let mut next = interval(every);
     next.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for turn in 1_u32.. {
@@ -36,7 +46,7 @@ pub(super) async fn go_on(host: Host, every: Duration) {
         let plugin = &host.plugins()[turn as usize * 7 % host.plugins().len()];
         let done = match turn % DAMAGED {
             0 => damage(&host, plugin).await,
-            _ => renew(&host, plugin, turn).await,
+            _ => renew(&host, plugin, before + turn).await,
         };
         if let Err(fault) = done {
             host.note_reload().faults.push(fault);
@@ -46,9 +56,8 @@ pub(super) async fn go_on(host: Host, every: Duration) {
 
 /// A good version comes into service.
 async fn renew(host: &Host, plugin: &Plugin, version: u32) -> Result<(), String> {
-    let (component, digest) = plugin.version(version);
     let began = Instant::now();
-    save(host, plugin, &component);
+    let digest = save_version(host, plugin, version);
     came(host, plugin, |info| info.digest.as_ref() == Some(&digest)).await?;
     plugin.saw(version);
     let mut done = host.note_reload();
@@ -69,6 +78,13 @@ async fn damage(host: &Host, plugin: &Plugin) -> Result<(), String> {
     }
     host.note_reload().refused += 1;
     Ok(())
+}
+
+/// Gives its digest.
+fn save_version(host: &Host, plugin: &Plugin, version: u32) -> String {
+    let (component, digest) = plugin.version(version);
+    save(host, plugin, &component);
+    digest
 }
 
 fn save(host: &Host, plugin: &Plugin, component: &[u8]) {
