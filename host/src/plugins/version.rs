@@ -5,16 +5,16 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::wasm::call::{self, Fault, classify};
+use crate::wasm::call::{Fault, classify};
 use crate::wasm::engine;
 use crate::wasm::limits::Limits;
 use crate::wasm::pulse::Until;
@@ -204,30 +204,32 @@ impl Version {
         let under_way = self.0.life.enter();
         let (asked, patience) = (Instant::now(), self.0.patience());
         let turn = self.0.own.share.turn(self.0.kind, &patience).await?;
-        let (begin, begun) = oneshot::channel();
-        let (version, span) = (self.clone(), tracing::Span::current());
+        // Looked at when patience is at its end: whoever asked is woken for the answer alone.
+        let begun = Arc::new(OnceLock::new());
+        let (version, span, begin) = (self.clone(), tracing::Span::current(), Arc::clone(&begun));
         let mut running = pin!(self.0.services.workers.run(move || {
-            // Whoever listens for it may be gone.
-            let _ = begin.send(());
-            version.0.stats.waited(function, asked.elapsed());
+            let late = version.0.services.pulse.after(version.0.limits.deadline + GRACE);
+            let (began, _) = begin.get_or_init(|| (Instant::now(), late));
+            version.0.stats.waited(function, began.duration_since(asked));
             let answer = span.in_scope(|| version.call_now(function, call));
             drop((turn, under_way));
             answer
         }));
-        tokio::select! {
-            biased;
-            answer = &mut running => return Ok(answer??),
-            _ = begun => {}
-            () = patience.wait() => return Err(CallError::Busy),
-        }
-        // The guest is interrupted at its deadline; this is for a host function that does not come back.
-        let (began, late) = (Instant::now(), self.0.services.pulse.after(self.0.limits.deadline + GRACE));
-        tokio::select! {
-            biased;
-            answer = &mut running => Ok(answer??),
-            () = late.wait() => {
-                self.took(began.elapsed());
-                Err(CallError::Timeout)
+        let mut until = patience;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut running => return Ok(answer??),
+                () = until.wait() => {}
+            }
+            match begun.get() {
+                None => return Err(CallError::Busy),
+                // The guest is interrupted at its deadline; this is for a host function that does not come back.
+                Some((began, late)) if late.is_past() => {
+                    self.took(began.elapsed());
+                    return Err(CallError::Timeout);
+                }
+                Some((_, late)) => until = late.clone(),
             }
         }
     }
@@ -258,16 +260,12 @@ impl Version {
     }
 
     fn call_now<R>(&self, function: Function, call: impl FnOnce(&mut Live) -> wasmtime::Result<R>) -> Result<R, Fault> {
-        let (began, worked) = (Instant::now(), call::thread_time());
+        let began = Instant::now();
         let answer = self.0.call_here(call);
         let took = began.elapsed();
         self.0.stats.ran(function, took);
         self.took(took);
-        match answer {
-            // It did not run for its deadline, it hardly ran: the machine had no time for it.
-            Err(Fault::Timeout) if (call::thread_time() - worked) * 10 < self.0.limits.deadline => Err(Fault::Busy),
-            answer => answer,
-        }
+        answer
     }
 
     fn took(&self, took: Duration) {
@@ -337,8 +335,10 @@ impl Inner {
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
         let life = Arc::clone(&self.life);
-        store.epoch_deadline_callback(move |store| {
-            let ends = store.data().reach.deadline.is_past() || life.is_over();
+        store.epoch_deadline_callback(move |mut store| {
+            let ctx = store.data_mut();
+            ctx.tick();
+            let ends = ctx.reach.deadline.is_past() || life.is_over();
             Ok(if ends { UpdateDeadline::Interrupt } else { go_on(1) })
         });
         store.set_epoch_deadline(1);
@@ -349,6 +349,8 @@ impl Inner {
         let ctx = store.data();
         match classify(error, ctx.limiter.denied(), &ctx.stderr_tail()) {
             Fault::Timeout if self.life.is_over() => Fault::Trap(OVER.to_owned()),
+            // It did not run for its deadline, it hardly ran: the machine had no time for it.
+            Fault::Timeout if self.kind.is_pure() && ctx.worked() * 10 < self.limits.deadline => Fault::Busy,
             fault => fault,
         }
     }

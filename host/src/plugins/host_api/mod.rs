@@ -32,6 +32,7 @@ use crate::{
     clock::Clock,
     secrets::Secrets,
     wasm::{
+        call,
         limits::{Budget, Denied, Limiter, Limits},
         pulse::{Pulse, Until},
         reactor::Reactor,
@@ -128,6 +129,8 @@ pub(super) struct Ctx {
     hostcalls: u32,
     log_lines: u32,
     requests: u32,
+    /// What its thread had had of a processor at the first tick of the call under way.
+    worked_before: Option<Duration>,
     _alive: Alive,
 }
 
@@ -156,6 +159,7 @@ impl Ctx {
             hostcalls: limits.hostcalls,
             log_lines: LOG_LINES,
             requests: REQUESTS,
+            worked_before: None,
             _alive: Alive::begin(stats),
         }
     }
@@ -166,8 +170,19 @@ impl Ctx {
         self.hostcalls = limits.hostcalls;
         self.log_lines = LOG_LINES;
         self.requests = REQUESTS;
+        self.worked_before = None;
         self.wasi.forget();
         self.limiter.forget();
+    }
+
+    /// Takes note that a tick passed while the guest ran. Most calls see none, and so never ask the system for the time.
+    pub(super) fn tick(&mut self) {
+        self.worked_before.get_or_insert_with(call::thread_time);
+    }
+
+    /// How much of a processor the call under way had since its first tick; for calls that stay on one thread.
+    pub(super) fn worked(&self) -> Duration {
+        self.worked_before.map_or(Duration::ZERO, |before| call::thread_time().saturating_sub(before))
     }
 
     /// The end of what the guest printed.
