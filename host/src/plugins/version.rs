@@ -18,6 +18,7 @@ use crate::wasm::call::{Fault, classify};
 use crate::wasm::engine;
 use crate::wasm::limits::Limits;
 use crate::wasm::pulse::Until;
+use crate::wasm::workers;
 
 use super::grants::Grants;
 use super::host_api::{self, Ctx, Services};
@@ -334,10 +335,13 @@ impl Inner {
         store.limiter(|ctx| &mut ctx.limiter);
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
-        let life = Arc::clone(&self.life);
+        let (life, pure) = (Arc::clone(&self.life), kind.is_pure());
         store.epoch_deadline_callback(move |mut store| {
             let ctx = store.data_mut();
-            ctx.tick();
+            if pure {
+                ctx.tick();
+                workers::make_way();
+            }
             let ends = ctx.reach.deadline.is_past() || life.is_over();
             Ok(if ends { UpdateDeadline::Interrupt } else { go_on(1) })
         });

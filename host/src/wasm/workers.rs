@@ -1,9 +1,11 @@
 //! Threads that pure calls run on, apart from those that serve requests: a guest that spins holds up nobody else.
 //!
 //! There are as many as needed, up to a limit: a call never waits for another's thread while one more can be had. Who may have how
-//! many at once is decided before a call comes here.
+//! many at once is decided before a call comes here. A call that goes on for long makes way for the others, so that whoever spins has
+//! only what nobody else wants of the processors.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -18,6 +20,21 @@ use super::call::Fault;
 /// How long a thread beyond the steady ones waits for work.
 const IDLE: Duration = Duration::from_secs(10);
 const STACK: usize = 4 << 20;
+/// How far a thread stands back that makes way: it has about a third of what another would have.
+const STAND_BACK: i32 = 5;
+
+thread_local! {
+    static MADE_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets others go first from now on; for a job that runs for long on one of the threads. The thread ends with the job: it may not take
+/// its place back.
+pub fn make_way() {
+    if !MADE_WAY.replace(true) {
+        // Being polite is a wish, not a need.
+        let _ = rustix::process::nice(STAND_BACK);
+    }
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -48,6 +65,8 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Threads that were started and did not yet look for work.
+    coming: usize,
     closed: bool,
 }
 
@@ -59,7 +78,7 @@ impl Workers {
         let workers = Self(Arc::new(Handle(pool)));
         for _ in 0..threads.steady {
             let pool = &workers.0.0;
-            pool.state().threads += 1;
+            pool.state().expect_one();
             pool.spawn().context("could not start a thread for plugin calls")?;
         }
         Ok(workers)
@@ -85,6 +104,14 @@ impl Workers {
     }
 }
 
+impl State {
+    /// Counts a thread that is about to be started.
+    fn expect_one(&mut self) {
+        self.threads += 1;
+        self.coming += 1;
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.state().closed = true;
@@ -104,7 +131,9 @@ impl Pool {
         }
         state.jobs.push_back(job);
         let more = state.jobs.len() > state.idle && state.threads < self.threads.most;
-        state.threads += usize::from(more);
+        if more {
+            state.expect_one();
+        }
         drop(state);
         self.wake.notify_one();
         if more && let Err(error) = self.spawn() {
@@ -118,14 +147,30 @@ impl Pool {
     fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("wasm-pure".to_owned()).stack_size(STACK);
-        thread.spawn(move || pool.work()).map(drop).inspect_err(|_| self.state().threads -= 1)
+        thread.spawn(move || pool.work()).map(drop).inspect_err(|_| {
+            let mut state = self.state();
+            state.threads -= 1;
+            state.coming -= 1;
+        })
     }
 
     fn work(&self) {
+        self.state().coming -= 1;
         while let Some(job) = self.next() {
             // A panic of one call is that call's failure; its answer is dropped, which its caller sees.
             let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
+            if MADE_WAY.get() && self.can_spare_one() {
+                return;
+            }
         }
+    }
+
+    /// Lets a thread go that made way, unless a job waits that nobody else would come to. The next job that needs a thread starts it.
+    fn can_spare_one(&self) -> bool {
+        let mut state = self.state();
+        let can = state.jobs.len() <= state.idle + state.coming;
+        state.threads -= usize::from(can);
+        can
     }
 
     fn next(&self) -> Option<Job> {
@@ -176,6 +221,19 @@ mod tests {
         };
         let (slow, ()) = tokio::join!(biased; slow, quick);
         assert_eq!(slow, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_makes_way_stands_back_alone() {
+        let workers = threads(1, 2);
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let normal = priority();
+        let stood_back = workers.run(move || (make_way(), make_way(), priority()).2).await.unwrap();
+        assert_eq!(stood_back, (normal + STAND_BACK).min(19));
+        for _ in 0..100 {
+            assert_eq!(workers.run(priority).await, Ok(normal), "its thread is used no more");
+        }
+        assert!(workers.load().0 <= 2);
     }
 
     #[tokio::test]
