@@ -366,13 +366,13 @@ impl Inner {
     /// Keeps an instance for the next call unless it has grown old or large, or there is no room for it.
     fn give_back(&self, live: Live) {
         let large = live.store.data().limiter.memory_bytes() > self.limits.memory_bytes / 5 * 4;
-        let resting = self.resting.load(Ordering::Relaxed);
-        if large || resting || live.calls >= CALLS || self.services.budget.is_tight() {
+        if large || live.calls >= CALLS || self.services.budget.is_tight() {
             return;
         }
         let Ok(place) = Arc::clone(&self.services.kept).try_acquire_owned() else { return };
         let mut idle = self.idle();
-        if idle.len() < self.own.share.kept() {
+        // Looked at with the lock held: what comes back after a version was laid to rest would be kept for as long as the version is.
+        if !self.resting.load(Ordering::Relaxed) && idle.len() < self.own.share.kept() {
             idle.push(Idle { live, since: Instant::now(), _place: place });
         }
     }
