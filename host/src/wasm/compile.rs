@@ -122,7 +122,7 @@ async fn blocking<R: Send + 'static>(work: impl FnOnce() -> anyhow::Result<R> + 
     tokio::task::spawn_blocking(work).await.context("a blocking task did not end")?
 }
 
-fn deserialize(engine: &Engine, code: &[u8]) -> anyhow::Result<Component> {
+pub(super) fn deserialize(engine: &Engine, code: &[u8]) -> anyhow::Result<Component> {
     #[expect(
         unsafe_code,
         reason = "machine code is run as it is; only bytes whose seal the cache has verified come here"
