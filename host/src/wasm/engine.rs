@@ -130,7 +130,8 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .max_tables_per_component(16)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(16 << 10)
-        .decommit_batch_size(16)
+        // What an instance had is given back at once: what waits for others to go is counted in no budget.
+        .decommit_batch_size(1)
         // Where the kernel can tell which pages were touched, no others are zeroed, and none become resident by it.
         .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(slots.min(WARM_PLACES));
