@@ -19,6 +19,7 @@ use std::{
 
 use looma::{
     clock::Clock,
+    metrics::{Columns, Sample, SeriesKey},
     plugins::{EvalContext, PluginName, Plugins, SeriesBatch},
     run::{Running, Start, start},
 };
@@ -28,11 +29,13 @@ use looma_tests::{
 };
 use raw::Raw;
 use serde_json::{Value, json};
-use table::{Table, quantile, side_by_side};
+use table::{Table, quantile, side_by_side, woken};
 use tokio::runtime::Runtime;
 
 const SERIES: u32 = 1_000;
 const CONFIG: &str = r#"{"comparison_operator": ">", "threshold_value": 90}"#;
+/// Points a series that the server has in memory.
+const KEPT: u32 = 60;
 /// Files that are saved for the time until the first answer.
 const SAVES: usize = 15;
 
@@ -115,7 +118,7 @@ impl Bench {
         })
     }
 
-    /// How long a call takes on its thread, without the way there and back.
+    /// How long a call takes on its thread, without the way there and back. The thread is woken for each: see `table::woken`.
     fn on_its_thread(&self, plugin: &str, batch: &Arc<SeriesBatch>) -> Duration {
         let rounds = (0..41).map(|_| {
             let before = self.ran(plugin);
@@ -195,27 +198,67 @@ fn calls(bench: &Bench, table: &Table) {
         &mut || drop(black_box(empty.instance().evaluate(CONFIG, &raw_none))),
     ]);
     let alone = bench.on_its_thread("nothing", &none);
-    table.ratio("empty call on its thread : raw, warm instance", alone, beside, Some(2.0));
+    let raw_woken = woken(|| drop(black_box(warm.evaluate(CONFIG, &raw_none))));
+    table.ratio("empty call on its thread : raw on a thread that is woken too", alone, raw_woken, Some(2.0));
     table.ratio("empty call, there and back : raw, warm instance", ours, beside, None);
     table.ratio("empty call, there and back : raw, instance from the pool", ours, pooled, None);
+    let (one, all) = (batch(SERIES, 1), batch(SERIES, KEPT));
+    judging(bench, table, "1,000 series x 1", &one, Some(3.0));
+    kept(bench, table);
+    judging(bench, table, "1,000 series x 60, all handed over", &all, None);
+}
+
+fn judging(bench: &Bench, table: &Table, what: &str, batch: &Arc<SeriesBatch>, most: Option<f64>) {
     let raw = Raw::new(&component("threshold"));
-    for (points, most) in [(1, 3.0), (60, 4.0)] {
-        let batch = batch(SERIES, points);
-        let (mut warm, same) = (raw.instance(), raw::batch(&batch));
-        assert_eq!(bench.evaluate("threshold", &batch), native(&batch).0);
-        assert_eq!(warm.evaluate(CONFIG, &same), native(&batch));
-        let [ours, beside, native] = side_by_side([
-            &mut || drop(black_box(bench.evaluate("threshold", &batch))),
-            &mut || drop(black_box(warm.evaluate(CONFIG, &same))),
-            &mut || drop(black_box(native(black_box(&batch)))),
-        ]);
-        let alone = bench.on_its_thread("threshold", &batch);
-        let what = format!("1,000 series x {points}");
-        table.ratio(&format!("{what} on its thread : native loop"), alone, native, Some(most));
-        table.ratio(&format!("{what} on its thread : raw, warm instance"), alone, beside, None);
-        table.ratio(&format!("{what}, there and back : raw, warm instance"), ours, beside, None);
-        table.ratio(&format!("{what}, raw, warm instance : native loop"), beside, native, None);
+    let (mut warm, same) = (raw.instance(), raw::batch(batch));
+    assert_eq!(bench.evaluate("threshold", batch), native(batch).0);
+    assert_eq!(warm.evaluate(CONFIG, &same), native(batch));
+    let [ours, beside, native] = side_by_side([
+        &mut || drop(black_box(bench.evaluate("threshold", batch))),
+        &mut || drop(black_box(warm.evaluate(CONFIG, &same))),
+        &mut || drop(black_box(native(black_box(batch)))),
+    ]);
+    let alone = bench.on_its_thread("threshold", batch);
+    let native_woken = woken(|| drop(black_box(self::native(black_box(batch)))));
+    let raw_woken = woken(|| drop(black_box(warm.evaluate(CONFIG, &same))));
+    table.ratio(&format!("{what} on its thread : native loop, woken too"), alone, native_woken, most);
+    table.ratio(&format!("{what} on its thread : raw, woken too"), alone, raw_woken, None);
+    table.ratio(&format!("{what} on its thread : native loop that never sleeps"), alone, native, None);
+    table.ratio(&format!("{what}, there and back : raw, warm instance"), ours, beside, None);
+    table.ratio(&format!("{what}, raw, warm instance : native loop"), beside, native, None);
+}
+
+/// A rule as the server judges it, with 60 points of each series in memory: the plugin's plan says that it needs the latest alone, and
+/// it gets no others. The loop in Rust reads the same memory.
+fn kept(bench: &Bench, table: &Table) {
+    let metrics = &bench.running.app.metrics;
+    let now = bench.running.app.clock.now();
+    let sample = |n: u32| Sample {
+        index: n as usize,
+        key: SeriesKey {
+            service_id: format!("s{}", n / KEPT).into(),
+            metric_name: "cpu_usage".to_owned(),
+            tags: Default::default(),
+        },
+        unit: None,
+        at: now.minus(Duration::from_secs(u64::from(KEPT - n % KEPT))),
+        value: f64::from(n % 101),
+    };
+    for part in (0..SERIES * KEPT).collect::<Vec<_>>().chunks(10_000) {
+        let refused = bench.runtime.block_on(metrics.write(part.iter().map(|n| sample(*n)).collect())).unwrap();
+        assert!(refused.is_empty());
     }
+    let needs = bench.runtime.block_on(bench.plugins().plan(&name("threshold"), CONFIG)).unwrap();
+    let series = metrics.select("cpu_usage", |_| true);
+    let batch = || {
+        let Columns { ids, offsets, times, values } = metrics.batch(&series, Duration::from_millis(needs.lookback_ms));
+        SeriesBatch { ids, offsets, times, values, labels: Vec::new() }
+    };
+    assert_eq!(batch().ids.len(), SERIES as usize);
+    let [gathered, native] =
+        side_by_side([&mut || drop(black_box(batch())), &mut || drop(black_box(native(&batch())))]);
+    let ours = gathered + bench.on_its_thread("threshold", &Arc::new(batch()));
+    table.ratio("1,000 series x 60 in memory, as a rule is judged : native loop", ours, native, Some(4.0));
 }
 
 /// An instance that has most of the memory that it may have is not kept: each call has a fresh one.

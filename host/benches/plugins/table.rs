@@ -7,6 +7,9 @@ const ROUNDS: usize = 41;
 /// How long a round takes about.
 const ROUND: Duration = Duration::from_millis(4);
 
+/// About as long as the thread of calls sleeps when somebody asks again at once.
+const ASLEEP: Duration = Duration::from_micros(20);
+
 /// Times each of these, in turn, so that what the machine does beside meets all of them. Gives the middle of the rounds, for one run.
 pub fn side_by_side<const N: usize>(mut each: [&mut dyn FnMut(); N]) -> [Duration; N] {
     let times = each.each_mut().map(|run| {
@@ -26,6 +29,18 @@ pub fn side_by_side<const N: usize>(mut each: [&mut dyn FnMut(); N]) -> [Duratio
         }
     }
     rounds.map(|rounds| quantile(rounds, 0.5))
+}
+
+/// Times this on a thread that falls asleep between two runs, as the threads of calls do: it then begins with caches that others
+/// have used. Gives the middle.
+pub fn woken(mut run: impl FnMut()) -> Duration {
+    let times = (0..5_000).map(|_| {
+        std::thread::sleep(ASLEEP);
+        let began = Instant::now();
+        run();
+        began.elapsed()
+    });
+    quantile(times.collect(), 0.5)
 }
 
 /// The value below which this part of them lies.

@@ -22,11 +22,12 @@ pub trait Evaluator: Plugin {
 
 impl<T: Evaluator> Guest for T {
     fn plan(config: String) -> Result<Requirements, PluginError> {
-        Ok(<T as Evaluator>::plan(&config::load::<T>(&config)?))
+        let config = config::known::<T>(&config)?;
+        Ok(<T as Evaluator>::plan(&config))
     }
 
     fn evaluate(context: Context, input: Batch, previous: Option<State>) -> Result<Verdicts, PluginError> {
-        let config = config::load::<T>(&context.config)?;
+        let config = config::known::<T>(&context.config)?;
         <T as Evaluator>::evaluate(&config, &context, &input, previous.as_ref())
     }
 }

@@ -1,7 +1,8 @@
 //! What Rust authors of Looma plugins use.
 //!
 //! A plugin is a type that implements [`Plugin`] and the trait of its kind ([`Evaluator`], [`Notifier`], [`Strategy`],
-//! [`Matcher`]), and one line that exports it: `looma_plugin_sdk::evaluator!(Threshold);`. It keeps nothing between calls.
+//! [`Matcher`]), and one line that exports it: `looma_plugin_sdk::evaluator!(Threshold);`. It keeps nothing between calls
+//! but configurations that it has read.
 //! This crate reaches nothing but the host's interfaces, so that a component made with it imports nothing else.
 
 mod bindings;
@@ -30,7 +31,7 @@ pub mod export {
 /// What every plugin says about itself, whatever its kind.
 pub trait Plugin {
     /// What it is configured with; `check` reads it.
-    type Config: DeserializeOwned;
+    type Config: DeserializeOwned + 'static;
     /// The name of its file, and of the plugin in the host.
     const NAME: &'static str;
     /// Its semantic version; `env!("CARGO_PKG_VERSION")` is a good one.

@@ -24,7 +24,8 @@ pub trait Matcher: Plugin {
 
 impl<T: Matcher> Guest for T {
     fn score(config: String, need: Demand, candidates: Vec<Candidate>) -> Result<Vec<Scored>, PluginError> {
-        <T as Matcher>::score(&config::load::<T>(&config)?, &need, &candidates)
+        let config = config::known::<T>(&config)?;
+        <T as Matcher>::score(&config, &need, &candidates)
     }
 
     fn explain(
@@ -33,6 +34,7 @@ impl<T: Matcher> Guest for T {
         candidates: Vec<Candidate>,
         language: String,
     ) -> Result<Vec<Explanation>, PluginError> {
-        <T as Matcher>::explain(&config::load::<T>(&config)?, &need, &candidates, &language)
+        let config = config::known::<T>(&config)?;
+        <T as Matcher>::explain(&config, &need, &candidates, &language)
     }
 }

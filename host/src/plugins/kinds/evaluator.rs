@@ -28,8 +28,9 @@ const STATE_BYTES: usize = 16 << 20;
 /// Points further back than this are not kept.
 const LONGEST_LOOKBACK_MS: u64 = 31 * 24 * 3_600_000;
 
-/// What a plugin can answer for a series; see `alerting.wit`.
-const LEVELS: [u8; 5] = [0, 1, 2, 3, 255];
+/// The highest level that a plugin can answer for a series, and what it answers where it cannot tell; see `alerting.wit`.
+const HIGHEST: u8 = 3;
+const CANNOT_TELL: u8 = 255;
 
 pub(in crate::plugins) async fn plan(version: &Version, config: &str) -> Result<Requirements, CallError> {
     let config = config.to_owned();
@@ -91,12 +92,18 @@ fn check_verdicts(verdicts: &Verdicts, series: usize) -> Result<(), CallError> {
     if levels.len() != series || scores.len() != series {
         return unacceptable(format!("{} levels and {} scores for {series} series", levels.len(), scores.len()));
     }
-    if let Some(level) = levels.iter().find(|level| !LEVELS.contains(level)) {
+    let unknown = |level: &u8| *level > HIGHEST && *level != CANNOT_TELL;
+    // A series that cannot be told may have no value; any other verdict rests on one.
+    let missing = |(level, score): (&u8, &f64)| (*level != CANNOT_TELL) & score.is_nan();
+    // All are looked at whatever is found, which goes many at a time; which one it was is asked where there is one.
+    if levels.iter().fold(false, |any, level| any | unknown(level))
+        && let Some(level) = levels.iter().find(|level| unknown(level))
+    {
         return unacceptable(format!("level {level} is none of 0, 1, 2, 3, 255"));
     }
-    // A series that cannot be told may have no value; any other verdict rests on one.
-    let missing = |(&level, score): (&u8, &f64)| level != 255 && score.is_nan();
-    if let Some(at) = levels.iter().zip(scores).position(missing) {
+    if levels.iter().zip(scores).fold(false, |any, both| any | missing(both))
+        && let Some(at) = levels.iter().zip(scores).position(missing)
+    {
         return unacceptable(format!("series {at} has a verdict and no score"));
     }
     if notes.len() > series {
