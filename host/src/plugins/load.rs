@@ -220,9 +220,11 @@ impl Plugins {
             )));
         }
         let version = self.version(&slot.own, &wasm, &slot.grants()).await?;
-        let descriptor = lifecycle::describe(&version).await;
+        // It is asked beside the version that serves, and does not wait for it: that one may be what it is to put an end to.
+        let asked = version.apart();
+        let descriptor = lifecycle::describe(&asked).await;
         let descriptor = descriptor.map_err(|error| Why::call(kind, WHO, &error))?;
-        self.check_in_use(&version).await?;
+        self.check_in_use(&asked).await?;
         let plugin = PluginRef { name: name.clone(), version: descriptor.version.clone(), digest: digest.to_string() };
         Ok(Release {
             version,

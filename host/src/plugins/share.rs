@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::types::{CallError, Kind};
-use crate::wasm::{pulse::Until, reactor};
+use crate::wasm::{pulse::Until, reactor, workers::Lane};
 
 /// Calls that may wait for one plugin.
 const WAITING: usize = 256;
@@ -26,7 +26,8 @@ const SOCKETS: usize = 512;
 
 /// The share of one plugin.
 pub(super) struct Share {
-    pure: Arc<Semaphore>,
+    /// Calls that only compute.
+    pub(super) pure: Arc<Lane>,
     notifier: Arc<Semaphore>,
     strategy: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -51,7 +52,7 @@ impl Share {
         let pure_most = (threads / 2).max(1);
         let places = |most| Arc::new(Semaphore::new(most));
         Self {
-            pure: places(pure_most),
+            pure: Arc::new(Lane::new(pure_most, WAITING)),
             notifier: places(32),
             strategy: places(8),
             waiting: AtomicUsize::new(0),
@@ -68,12 +69,11 @@ impl Share {
         self.pure_most
     }
 
-    /// Waits for a turn until `until`, unless too many wait already.
+    /// Waits for the turn of a call with input and output until `until`, unless too many wait already.
     pub(super) async fn turn(&self, kind: Kind, until: &Until) -> Result<OwnedSemaphorePermit, CallError> {
         let turns = match kind {
-            Kind::Notifier => &self.notifier,
             Kind::DiscoveryStrategy => &self.strategy,
-            _ => &self.pure,
+            _ => &self.notifier,
         };
         if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
             return Ok(turn);
@@ -88,7 +88,7 @@ impl Share {
 
     /// Calls that wait for a turn.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed) + self.pure.waiting()
     }
 
     /// Takes a line of the log off this minute's share. The last that there is says so.

@@ -204,16 +204,15 @@ impl Version {
     ) -> Result<R, CallError> {
         let under_way = self.0.life.enter();
         let (asked, patience) = (Instant::now(), self.0.patience());
-        let turn = self.0.own.share.turn(self.0.kind, &patience).await?;
         // Looked at when patience is at its end: whoever asked is woken for the answer alone.
         let begun = Arc::new(OnceLock::new());
         let (version, span, begin) = (self.clone(), tracing::Span::current(), Arc::clone(&begun));
-        let mut running = pin!(self.0.services.workers.run(move || {
+        let mut running = pin!(self.0.services.workers.run(&self.0.own.share.pure, move || {
             let late = version.0.services.pulse.after(version.0.limits.deadline + GRACE);
             let (began, _) = begin.get_or_init(|| (Instant::now(), late));
             version.0.stats.waited(function, began.duration_since(asked));
             let answer = span.in_scope(|| version.call_now(function, call));
-            drop((turn, under_way));
+            drop(under_way);
             answer
         }));
         let mut until = patience;

@@ -33,7 +33,8 @@ thread_local! {
 /// What `load` gives, read once an instance while the same texts come again. A configuration is all that is kept of a call, and it
 /// follows from its text alone, so that no call can tell.
 pub fn known<P: Plugin>(text: &str) -> Result<Rc<P::Config>, PluginError> {
-    let kept = READ.with_borrow(|read| read.iter().rfind(|(known, _)| known == text).map(|(_, config)| Rc::clone(config)));
+    let kept =
+        READ.with_borrow(|read| read.iter().rfind(|(known, _)| known == text).map(|(_, config)| Rc::clone(config)));
     if let Some(config) = kept.and_then(|config| config.downcast::<P::Config>().ok()) {
         return Ok(config);
     }

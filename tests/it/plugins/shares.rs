@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use looma::plugins::{CallError, Notification, PluginName, Status};
+use looma::plugins::{CallError, EvalContext, Notification, PluginName, SeriesBatch, Status};
 use looma_tests::{
     Store, TestServer, eventually,
-    plugins::{component, evaluator, guest},
+    guests::{CallPath, Guest},
+    plugins::{component, evaluator, guest, renewed},
 };
 use serde_json::json;
 
@@ -60,6 +61,47 @@ async fn too_many_calls_are_refused_at_once_and_are_no_strike() {
     assert!(busy >= 400 - 2 - 256, "{busy} of 400 were told that it is busy");
     let plugin = looma.admin().await.get("/plugins/spins").await.expect(200);
     assert_eq!(plugin["failures"], json!(timeouts), "a call that did not come to run is no failure: {plugin}");
+    looma.stop().await;
+}
+
+/// Spins, and is honest, in turn: so it is not laid to rest.
+async fn spin_on_and_off(looma: &TestServer, plugin: &PluginName) {
+    loop {
+        for config in [r#"{"misdeed": true}"#, "{}"] {
+            let context = EvalContext { now_ms: 0, interval_ms: 1_000, config: config.to_owned() };
+            let batch = Arc::new(SeriesBatch {
+                ids: Vec::new(),
+                offsets: vec![0],
+                times: Vec::new(),
+                values: Vec::new(),
+                labels: Vec::new(),
+            });
+            // What comes of it is not what is asked here.
+            let _ = looma.app().plugins.evaluate(plugin, context, batch, None).await;
+        }
+    }
+}
+
+/// New versions come into service, the last of which puts an end to the spinning, while the one before has all the threads that its
+/// name may have, and more of its calls wait than will be reached in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_mends_a_plugin_does_not_wait_for_it() {
+    let looma = server(&[], 0).await;
+    let name: PluginName = "spins".parse().unwrap();
+    looma.admin().await.put("/plugins/spins/grants", &json!({"deadline_ms": 500})).await.expect(200);
+    let spins = Guest::read("spin").component(CallPath::Pure, "spins");
+    bring(&looma, spins.clone()).await;
+    let mend = async {
+        for n in 0..5 {
+            bring(&looma, renewed(spins.clone(), &n.to_string())).await;
+        }
+        bring(&looma, evaluator("spins", NOTHING, NOTHING)).await;
+    };
+    tokio::select! {
+        biased;
+        _ = join_all((0..16).map(|_| spin_on_and_off(&looma, &name))) => unreachable!("it goes on for ever"),
+        () = mend => {}
+    }
     looma.stop().await;
 }
 
