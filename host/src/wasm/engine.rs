@@ -81,7 +81,9 @@ pub fn base_config() -> Config {
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .wasm_relaxed_simd(false)
-        .wasm_component_model(true);
+        .wasm_component_model(true)
+        // Nobody is shown the frames of a guest that crashed; walking them takes time that its neighbours could have.
+        .wasm_backtrace_max_frames(None);
     config
 }
 
