@@ -8,6 +8,7 @@ use crate::{
     db::Db,
     discovery::Discovery,
     feed::Feed,
+    gateway::dns,
     http::{auth::Auth, request::Counts},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
@@ -50,6 +51,8 @@ pub struct App {
     pub plugins: Plugins,
     /// Services and nodes.
     pub registry: Registry,
+    /// Questions of DNS, counted.
+    pub dns: dns::Counts,
     /// Samples.
     pub metrics: Metrics,
     /// Rules and alerts.

@@ -12,6 +12,7 @@ use crate::{
     db::{Db, DbUrl},
     discovery::{self, Discovery},
     feed::{self, Feed},
+    gateway::dns,
     http::{auth::Auth, idempotency, request::Counts, router, serve},
     ids::{Ids, ReplicaId},
     lifecycle::Tasks,
@@ -45,6 +46,8 @@ pub struct Running {
     pub app: App,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it answers DNS, if that is switched on.
+    pub dns: Option<SocketAddr>,
     /// What keeps others from the same file of SQLite.
     _claim: Option<files::Claim>,
 }
@@ -72,8 +75,13 @@ pub async fn start(start: Start) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(app.settings.server.listen).await;
     let listener = listener.with_context(|| format!("could not listen on {}", app.settings.server.listen))?;
     let address = listener.local_addr()?;
+    let sockets = dns::bind(&app.settings.dns).await?;
+    let dns = sockets.as_ref().map(|sockets| sockets.address);
+    if let Some(sockets) = sockets {
+        dns::serve(&app, sockets)?;
+    }
     serve::serve(&app.tasks, router::router(app.clone()), listener, limits(&app.settings.server));
-    Ok(Running { app, address, _claim: claim })
+    Ok(Running { app, address, dns, _claim: claim })
 }
 
 fn limits(settings: &settings::Server) -> serve::Limits {
@@ -101,6 +109,7 @@ async fn open(settings: Settings, clock: Clock) -> anyhow::Result<App> {
     Ok(App {
         tasks: Tasks::new(clock.clone()),
         counts: Counts::default(),
+        dns: dns::Counts::default(),
         ids,
         replica,
         metrics: Metrics::new(&db, &clock, settings.metrics.clone()),

@@ -18,6 +18,7 @@ use crate::guests::{CallPath, Guest};
 
 mod chance;
 mod host_calls;
+mod packets;
 mod stage;
 mod urls;
 mod verdicts;
@@ -35,11 +36,13 @@ pub enum Target {
     Urls,
     /// What guests ask of the host.
     HostCalls,
+    /// Packets of DNS.
+    Packets,
 }
 
 impl Target {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Stage, Self::Verdicts, Self::Urls, Self::HostCalls];
+    pub const ALL: [Self; 5] = [Self::Stage, Self::Verdicts, Self::Urls, Self::HostCalls, Self::Packets];
 
     /// As the command line has it.
     pub fn as_str(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Target {
             Self::Verdicts => "verdicts",
             Self::Urls => "urls",
             Self::HostCalls => "host-calls",
+            Self::Packets => "packets",
         }
     }
 
@@ -58,17 +62,20 @@ impl Target {
             Self::Verdicts => verdicts::input(chance),
             Self::Urls => urls::input(chance),
             Self::HostCalls => host_calls::input(chance),
+            Self::Packets => packets::input(chance),
         }
     }
 
     /// Tries one input; panics when a law is broken.
     pub fn check(self, input: &[u8]) {
-        let bench = Bench::shared();
+        // What needs no plugin host starts none.
+        let bench = Bench::shared;
         match self {
-            Self::Stage => bench.runtime.block_on(stage::check(bench, input)),
-            Self::Verdicts => bench.runtime.block_on(verdicts::check(bench, input)),
+            Self::Stage => bench().runtime.block_on(stage::check(bench(), input)),
+            Self::Verdicts => bench().runtime.block_on(verdicts::check(bench(), input)),
             Self::Urls => urls::check(input),
-            Self::HostCalls => bench.runtime.block_on(host_calls::check(bench, input)),
+            Self::HostCalls => bench().runtime.block_on(host_calls::check(bench(), input)),
+            Self::Packets => packets::check(input),
         }
     }
 

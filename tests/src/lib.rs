@@ -28,10 +28,11 @@ pub use workspace::{Workspace, bundled, root};
 
 /// Declares tests that run on both databases. Each function takes a `TestServer` and is its own claim.
 ///
+/// `with CHANGE;` before them changes the settings first.
 /// Where there is no PostgreSQL, its half says that it was skipped; under `CI=true` that is a failure.
 #[macro_export]
 macro_rules! both_databases {
-    ($($(#[$meta:meta])* async fn $name:ident($server:ident: TestServer) $body:block)+) => {$(
+    (with $change:expr; $($(#[$meta:meta])* async fn $name:ident($server:ident: TestServer) $body:block)+) => {$(
         mod $name {
             #[allow(unused_imports, reason = "what a test needs is its own affair")]
             use super::*;
@@ -41,7 +42,7 @@ macro_rules! both_databases {
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let server = $crate::TestServer::start($crate::Store::sqlite()).await;
+                let server = $crate::server_with($crate::Store::sqlite(), $change).await;
                 claim(&server).await;
                 server.stop().await;
             }
@@ -50,12 +51,20 @@ macro_rules! both_databases {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 let Some(store) = $crate::Store::postgres().await else { return };
-                let server = $crate::TestServer::start(store).await;
+                let server = $crate::server_with(store, $change).await;
                 claim(&server).await;
                 server.stop().await;
             }
         }
     )+};
+    ($($rest:tt)+) => { $crate::both_databases! { with |_: &mut _| (); $($rest)+ } };
+}
+
+/// A server whose settings are changed before it starts.
+pub async fn server_with(store: Store, change: impl FnOnce(&mut looma::settings::Settings)) -> TestServer {
+    let mut settings = store.settings();
+    change(&mut settings);
+    TestServer::start_with(store, settings).await
 }
 
 /// Asks again and again until there is an answer, for what a process does by itself; fails after 60 s.

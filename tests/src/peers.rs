@@ -1,7 +1,10 @@
-//! Clients that others wrote, in processes that end with the value: of Nacos and Consul in Python and JavaScript, and Prometheus.
+//! Clients that others wrote, in processes that end with the value: of Nacos and Consul in Python and JavaScript, Prometheus, `dig`
+//! and HAProxy.
 //!
 //! What comes from a package registry is installed once, at a version of its own, under `target/peers`. Where one cannot be
 //! had, it says what is skipped; under `CI=true` that panics.
+
+mod dns;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,6 +17,8 @@ use tokio::{
     process::{Child, Command},
     sync::{Mutex, OnceCell},
 };
+
+pub use dns::{HaProxy, dig};
 
 use crate::{root, smtp::is_ci};
 

@@ -1,12 +1,14 @@
-//! The registry as clients of other systems know it: Nacos' v1 HTTP (`nacos`) and a part of Consul's (`consul`).
+//! The registry as clients of other systems know it: Nacos' v1 HTTP (`nacos`), a part of Consul's (`consul`), and DNS (`dns`).
 //!
 //! There is one registry: what is registered one way is found the others. Nothing is kept here but what a client of another
 //! system said that the registry has no field for, in `config.nacos` and `config.consul` of the service; and that counts for
 //! as long as nobody has changed the service otherwise. Who may do what is checked as everywhere else.
 //!
-//! Read on in `endpoint` and `labels` (what all of them map alike), `fields` (parameters), `nacos`, `consul`, `routes`.
+//! Read on in `endpoint` and `labels` (what all of them map alike), `fields` (parameters), `nacos`, `consul`, `dns`,
+//! `routes`.
 
 mod consul;
+pub mod dns;
 mod endpoint;
 mod fields;
 mod labels;

@@ -115,6 +115,8 @@ pub(super) struct Index {
     pub(super) services: Members<Service>,
     pub(super) nodes: Members<Node>,
     names: HashMap<String, Name>,
+    /// Names with capitals, by what they are without: for those who know none.
+    capitals: HashMap<String, BTreeSet<String>>,
     pub(super) by_node: Groups,
     pub(super) by_type: Groups,
     pub(super) by_cluster: Groups,
@@ -135,6 +137,7 @@ impl Index {
             services: Members::default(),
             nodes: Members::default(),
             names: HashMap::new(),
+            capitals: HashMap::new(),
             by_node: Groups::default(),
             by_type: Groups::default(),
             by_cluster: Groups::default(),
@@ -153,6 +156,12 @@ impl Index {
     /// The instances of a name, if it has any.
     pub(super) fn name(&self, name: &str) -> Option<&Name> {
         self.names.get(name)
+    }
+
+    /// The instances of every name that is `folded` but for its ASCII capitals.
+    pub(super) fn names_as<'i>(&'i self, folded: &str) -> impl Iterator<Item = &'i Name> + use<'i> {
+        let others = self.capitals.get(folded).into_iter().flatten();
+        self.names.get(folded).into_iter().chain(others.filter_map(|name| self.names.get(name)))
     }
 
     /// The revision of a name, and what changes when it does.
@@ -237,6 +246,10 @@ impl Index {
             known.revision.send_replace(revision);
             return;
         }
+        let folded = name.to_ascii_lowercase();
+        if folded != name {
+            self.capitals.entry(folded).or_default().insert(name.clone());
+        }
         let (ids, turn) = (BTreeSet::from([id]), AtomicU64::new(0));
         self.names.insert(name, Name { revision: watch::Sender::new(revision), ids, turn });
         self.newcomers.send_replace(revision);
@@ -249,6 +262,17 @@ impl Index {
         if known.ids.is_empty() {
             self.names.remove(name);
             self.floor = self.floor.max(revision);
+            self.forget_capitals(name);
+        }
+    }
+
+    fn forget_capitals(&mut self, name: &str) {
+        let folded = name.to_ascii_lowercase();
+        if let Some(names) = self.capitals.get_mut(&folded) {
+            names.remove(name);
+            if names.is_empty() {
+                self.capitals.remove(&folded);
+            }
         }
     }
 

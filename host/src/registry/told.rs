@@ -226,6 +226,27 @@ impl Registry {
         (held.map(|held| Seen::of(&index, held)).collect(), Watched::Name(name).revision(&index).0)
     }
 
+    /// The instances of every name that is `folded` but for its ASCII capitals.
+    pub fn seen_as(&self, folded: &str) -> Vec<Seen> {
+        let index = self.core.index();
+        let held = index.names_as(folded).flat_map(|name| &name.ids).filter_map(|id| index.services.get(id));
+        held.map(|held| Seen::of(&index, held)).collect()
+    }
+
+    /// The node whose id is `folded` but for its ASCII capitals.
+    pub fn node_as(&self, folded: &str) -> Option<Arc<Node>> {
+        let index = self.core.index();
+        let exact = index.nodes.get(&NodeId::from(folded));
+        let mut others =
+            index.nodes.after(None).filter(|held| held.thing.node_id.as_str().eq_ignore_ascii_case(folded));
+        exact.or_else(|| others.next()).map(|held| held.thing.clone())
+    }
+
+    /// Puts a list in random order.
+    pub fn shuffle<T>(&self, list: &mut [T]) {
+        self.core.random.shuffle(list);
+    }
+
     /// All services, in the order of their ids, and the revision of `watched`.
     pub fn all_seen(&self, watched: Watched<'_>) -> (Vec<Seen>, Revision) {
         let index = self.core.index();

@@ -7,6 +7,7 @@ mod alerts;
 mod auth;
 mod client;
 mod database;
+mod dns;
 pub mod files;
 mod gateway;
 mod kit;
@@ -26,6 +27,7 @@ pub use alerts::Alerts;
 pub use auth::Auth;
 pub use client::Connect;
 pub use database::Database;
+pub use dns::Dns;
 pub use gateway::Gateway;
 pub use kit::Kit;
 pub use mail::{Mail, MailTls};
@@ -50,6 +52,8 @@ pub struct Settings {
     pub registry: Registry,
     /// Clients of other protocols.
     pub gateway: Gateway,
+    /// The registry as a zone of DNS.
+    pub dns: Dns,
     /// Samples.
     pub metrics: Metrics,
     /// Evaluation and delivery.
@@ -123,6 +127,7 @@ impl Settings {
             .and_then(|()| self.auth.check())
             .and_then(|()| self.registry.check())
             .and_then(|()| self.gateway.check())
+            .and_then(|()| self.dns.check())
             .and_then(|()| self.metrics.check())
             .and_then(|()| self.alerts.check())
             .and_then(|()| self.mail.check())

@@ -108,6 +108,7 @@ async fn metrics(State(app): State<App>, request: Request) -> ApiResult<Response
         let _ = writeln!(out, "looma_task_runs_total{{task=\"{}\"}} {}", task.name, task.runs);
     }
     app.registry.counts().render(&mut out);
+    app.dns.render(&mut out);
     app.plugins.render(&mut out);
     let samples = app.metrics.counts();
     for (name, kind, help, value) in [

@@ -3,6 +3,7 @@
 mod access;
 mod clients;
 mod consul;
+mod dns;
 mod nacos;
 mod waiting;
 
