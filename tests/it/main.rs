@@ -17,6 +17,7 @@ mod discovery;
 mod examples;
 mod gateway;
 mod idempotency;
+mod import;
 mod kill;
 mod main_job;
 mod metrics;

@@ -105,7 +105,7 @@ fn what_it_names_is_there() {
     for program in programs {
         assert!(root().join(format!("tests/src/bin/{program}.rs")).exists(), "{program}");
     }
-    for command in ["serve", "dev", "agent", "service", "plugin", "openapi"] {
+    for command in ["serve", "dev", "agent", "service", "plugin", "import", "openapi"] {
         assert!(Command::new(binary()).args([command, "--help"]).output().unwrap().status.success(), "{command}");
     }
     let mut of_plugins: Vec<&str> =

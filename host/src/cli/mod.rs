@@ -3,6 +3,7 @@
 mod agent;
 mod list;
 mod dev;
+mod import;
 mod openapi;
 mod plugin;
 mod serve;
@@ -42,6 +43,9 @@ enum Command {
     /// Looks at plugins, and makes components of their sources.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
+    /// Takes over what other systems had.
+    #[command(subcommand)]
+    Import(import::Import),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compiles a component in a process of its own; a server calls it.
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Alert(look) => look.run(list::ALERTS),
         Command::Dev(dev) => dev.run(),
         Command::Plugin(plugin) => plugin.run(),
+        Command::Import(import) => import.run(),
         Command::CompileComponent { arguments } => return compile::compile_child_main(arguments),
         Command::Openapi => openapi::print(),
     };

@@ -89,6 +89,18 @@ impl Client {
         self.send(Method::GET, self.url(path), None).await
     }
 
+    /// Reads a thing that is asked for with a query.
+    pub async fn ask<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, ClientError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.send(Method::GET, url, None).await
+    }
+
+    /// Changes some fields of a thing.
+    pub async fn patch(&self, path: &[&str], fields: &Value) -> Result<(), ClientError> {
+        self.send::<Value>(Method::PATCH, self.url(path), Some(Payload::Json(fields.clone()))).await.map(drop)
+    }
+
     /// Reads up to `most` things of a list, page by page.
     pub async fn list<T: DeserializeOwned>(
         &self,
