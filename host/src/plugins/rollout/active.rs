@@ -51,6 +51,24 @@ pub(super) struct Watch {
     fallen: Mutex<HashSet<u64>>,
 }
 
+impl Watch {
+    /// The report, to be added to: that there are news is said while nobody else can take them.
+    fn report(&self) -> MutexGuard<'_, Report> {
+        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        self.news.store(true, Ordering::Relaxed);
+        report
+    }
+
+    fn wants(&self, calls: u64) -> bool {
+        self.begun.load(Ordering::Relaxed) < calls
+    }
+
+    fn leave_out(&self) {
+        self.begun.fetch_sub(1, Ordering::Relaxed);
+        self.report().skipped += 1;
+    }
+}
+
 impl Active {
     pub(super) fn new(
         candidate: &Candidate,
@@ -74,8 +92,7 @@ impl Active {
     }
 
     fn report(&self) -> MutexGuard<'_, Report> {
-        self.watch.news.store(true, Ordering::Relaxed);
-        self.watch.report.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watch.report()
     }
 
     fn fallen(&self) -> MutexGuard<'_, HashSet<u64>> {
@@ -101,7 +118,7 @@ impl Active {
 
     /// Whether one more call is to be run beside.
     pub(super) fn wants_beside(&self) -> bool {
-        self.beside.is_some() && self.watch.begun.load(Ordering::Relaxed) < self.wanted
+        self.beside.is_some() && self.watch.wants(self.wanted)
     }
 
     /// Drops instances that no call has needed for a while.
@@ -117,6 +134,11 @@ impl Active {
 
     pub(super) fn skip(&self) {
         self.report().skipped += 1;
+    }
+
+    /// A call that was begun beside found no time to run: another one takes its place.
+    pub(super) fn leave_out(&self) {
+        self.watch.leave_out();
     }
 
     pub(super) fn compared(&self, compared: Compared, serving: Duration, candidate: Duration) {
@@ -168,8 +190,9 @@ impl Active {
 
     /// What was seen here, when it is more than was written down.
     pub(super) fn news(&self) -> Option<(String, Report)> {
+        let report = self.watch.report.lock().unwrap_or_else(PoisonError::into_inner);
         let news = self.watch.news.swap(false, Ordering::Relaxed);
-        news.then(|| (self.digest.clone(), self.watch.report.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+        news.then(|| (self.digest.clone(), report.clone()))
     }
 
     /// What was seen here.
@@ -219,6 +242,19 @@ mod tests {
             prop_assert!(place >= low || place < high || low >= high);
             prop_assert_eq!(Key::of(&"judge".parse().unwrap(), &key).percentile(), place);
         }
+    }
+
+    /// A call for which there was no time is made up for: otherwise so many as are wanted would never be compared.
+    #[test]
+    fn a_call_that_is_left_out_is_made_up_for() {
+        let watch = Watch::default();
+        let begin = || watch.begun.fetch_add(1, Ordering::Relaxed);
+        begin();
+        begin();
+        assert!(!watch.wants(2));
+        watch.leave_out();
+        assert!(watch.wants(2));
+        assert_eq!(watch.report().skipped, 1);
     }
 
     #[test]

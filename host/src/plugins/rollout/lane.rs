@@ -88,7 +88,7 @@ where
         let Some(candidate) = active.beside() else { return };
         let meter = Arc::<Meter>::default();
         let compared = match call(candidate.metered(&meter)).await {
-            Err(CallError::Busy) => return active.skip(),
+            Err(CallError::Busy) => return active.leave_out(),
             Err(error) => Compared::Failed(error),
             Ok(other) => match differ(&answer, &other) {
                 None => Compared::Same,
