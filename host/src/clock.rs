@@ -236,11 +236,15 @@ impl Clock {
 
     /// Waits until `uptime` has grown by `by`.
     pub async fn sleep(&self, by: Duration) {
+        self.sleep_until(self.uptime() + by).await;
+    }
+
+    /// Waits until `uptime` is `until`, or is past it already.
+    pub async fn sleep_until(&self, until: Duration) {
         match self {
-            Self::System { .. } => tokio::time::sleep(by).await,
+            Self::System { start, .. } => tokio::time::sleep(until.saturating_sub(start.elapsed())).await,
             Self::Manual(clock) => {
                 let mut now = clock.now.subscribe();
-                let until = now.borrow().1 + by;
                 // The sender lives in `clock`, so waiting cannot fail.
                 let _ = now.wait_for(|(_, elapsed)| *elapsed >= until).await;
             }

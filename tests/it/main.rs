@@ -38,4 +38,5 @@ mod system;
 mod talent;
 mod tidy;
 mod tokens;
+mod topology;
 mod users;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use looma_tests::{Store, TestServer, both_databases};
+use looma_tests::{Receiver, Store, TestServer, both_databases};
 use serde_json::{Value, json};
 
 fn node(id: &str) -> Value {
@@ -84,11 +84,54 @@ both_databases! {
         assert_eq!((&watched["health_status"], &watched["status"]), (&json!("critical"), &json!("failed")));
         assert_eq!(watched["health_reason"], "its node n1 fell silent");
         assert_eq!(read(looma, "/services/alive").await["health_status"], "healthy", "it has been heard of since");
-assert_eq!(read(looma, "/services/slow").await["health_reason"], "its node n1 fell silent");
+        assert_eq!(read(looma, "/services/slow").await["health_reason"], "its node n1 fell silent");
         post(looma, "/nodes/n1/heartbeat", 204).await;
         assert_eq!(read(looma, "/nodes/n1").await["status"], "active");
         looma.run_task("registry.expire").await;
         assert_eq!(read(looma, "/services/watched").await["health_status"], "healthy");
+    }
+
+    /// A service that is checked goes with its node, though nothing has failed yet, unless its check has passed since; it
+    /// comes back with the node, or when its check passes.
+    async fn a_silent_node_takes_what_is_checked_with_it(looma: TestServer) {
+        let peer = Receiver::start().await;
+        for id in ["n1", "n2"] {
+            register(looma, id).await;
+            post(looma, &format!("/nodes/{id}/heartbeat"), 204).await;
+        }
+        for (id, node, interval) in [("slow", "n1", 60), ("quick", "n2", 2)] {
+            let check = json!({"kind": "http", "interval_seconds": interval, "timeout_seconds": 1});
+            let mut own = service(id, node, 15);
+            (own["service_url"], own["check"]) = (json!(peer.url()), check);
+            looma.admin().await.post("/services", &own).await.expect(201);
+        }
+        let step = async || {
+            looma.live_checked(1).await;
+        };
+        let health = async |id: &str| read(looma, &format!("/services/{id}")).await["health_status"].as_str().unwrap().to_owned();
+        while health("slow").await != "healthy" {
+            step().await;
+            post(looma, "/nodes/n1/heartbeat", 204).await;
+            post(looma, "/nodes/n2/heartbeat", 204).await;
+        }
+        for _ in 0..16 {
+            step().await;
+        }
+        assert_eq!(read(looma, "/nodes/n2").await["status"], "inactive");
+        assert_eq!(read(looma, "/services/slow").await["health_reason"], "its node n1 fell silent");
+        assert_eq!(health("quick").await, "healthy", "its check has passed since");
+        post(looma, "/nodes/n1/heartbeat", 204).await;
+        step().await;
+        let back = read(looma, "/services/slow").await;
+        assert_eq!((&back["health_status"], &back["last_heartbeat"]), (&json!("healthy"), &Value::Null));
+        for _ in 0..16 {
+            step().await;
+        }
+        assert_eq!(health("slow").await, "critical", "the node fell silent again");
+        while health("slow").await != "healthy" {
+            step().await;
+        }
+        assert_eq!(read(looma, "/nodes/n1").await["status"], "inactive", "its check has passed");
     }
 
     /// A drained node is offered for nothing, keeps its services, and heartbeats do not undo that.

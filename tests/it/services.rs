@@ -1,5 +1,8 @@
-//! Services: registration, heartbeats, maintenance; when they end is in `leases`.
+//! Services: registration, heartbeats, maintenance; when they end is in `leases`, how they are asked in `checks`,
+//! what becomes of their health in `health`.
 
+mod checks;
+mod health;
 mod leases;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //! `both_databases!` makes a test of each function for SQLite and for PostgreSQL. Nothing here stands in for a part of
 //! Looma; only the clock is the test's own.
 
+mod checked;
 mod client;
 pub mod fuzz;
 pub mod guests;
@@ -18,6 +19,7 @@ mod smtp;
 pub mod soak;
 mod workspace;
 
+pub use checked::{GrpcHealth, SilentPeer, closed_port};
 pub use client::{Answer, Client};
 pub use postgres::available as postgres_available;
 pub use process::Process;

@@ -12,7 +12,7 @@ use looma::{
 };
 use serde_json::json;
 
-use crate::{client::Client, plugins, postgres, root};
+use crate::{client::Client, eventually, plugins, postgres, root};
 
 /// The password of the user `admin` in tests.
 pub const ADMIN_PASSWORD: &str = "correct-horse-battery-staple";
@@ -180,6 +180,26 @@ impl TestServer {
             self.run_task("registry.flush").await;
             self.run_task("registry.expire").await;
         }
+    }
+
+    /// The same, with the checks of services that fall in each second.
+    pub async fn live_checked(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.advance(Duration::from_secs(1));
+            self.run_task("registry.check-turn").await;
+            self.checks_end().await;
+            self.run_task("registry.flush").await;
+            self.run_task("registry.expire").await;
+        }
+    }
+
+    /// Waits until every check of a service that is due has been done.
+    pub async fn checks_end(&self) {
+        eventually("end of the checks", async || {
+            let checks = self.app().registry.counts().checks;
+            (checks.waiting + checks.under_way == 0).then_some(())
+        })
+        .await;
     }
 
     /// Runs a periodic task and waits for it; it must not fail.

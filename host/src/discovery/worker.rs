@@ -210,6 +210,7 @@ fn as_service(target: Target) -> Found {
         weight: 100,
         ttl_seconds: Some(0),
         check: None,
+        deregister_after_seconds: None,
     };
     let health = match health {
         TargetHealth::Unknown => Health::Unknown,

@@ -88,7 +88,7 @@ impl Registry {
 
     /// The part of that which is for the lease.
     pub(super) fn heard_of<T: Member>(&self, done: &Done<T>, id: &T::Id) {
-        if done.before.is_some() {
+        if done.before.is_some() && done.after.as_ref().is_some_and(T::beats_by_registering) {
             self.touch::<T>(id);
         } else if let Some(held) = T::members(&self.core.index()).get(id) {
             held.lease.hear();

@@ -2,7 +2,7 @@
 
 use super::{
     Health, NewService, Registry, Service, WriteError,
-    services::SELF,
+    services::{SELF, Signal},
     writer::{Edit, Verdict},
 };
 use crate::{clock::Timestamp, http::error::Faults, ids::ServiceId};
@@ -51,8 +51,8 @@ fn found(new: &NewService, health: Health, row: Option<&Service>, origin: &str, 
         return if row.is_some() { service.beaten(now) } else { service };
     }
     let mut service = service.beaten(now);
-    service.health_status = health;
-    service.health_reason = (health == Health::Critical).then(|| format!("{origin} says so"));
+    let reason = (health == Health::Critical).then(|| format!("{origin} says so"));
+    service.signals.lease = Signal { health, reason };
     service
 }
 
@@ -72,7 +72,7 @@ impl Registry {
                 self.beat::<Service>(&id).await?;
                 return Ok(FoundAs::Same);
             }
-            if known.is_as(&service) && health == known.health_status {
+            if known.is_as(&service) && health == known.signals.lease.health {
                 // The lease goes on; a source that says critical has not woken it.
                 self.touch::<Service>(&id);
                 return Ok(FoundAs::Same);

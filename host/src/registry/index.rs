@@ -206,6 +206,11 @@ impl Index {
         self.enter_name(name, id, revision);
     }
 
+    /// The same service in a state that nobody is shown: no name has changed.
+    pub(super) fn put_service_unseen(&mut self, service: Service, uptime: Duration) {
+        self.services.put(service, uptime);
+    }
+
     pub(super) fn remove_service(&mut self, id: &ServiceId, revision: Revision) {
         if let Some(before) = self.services.remove(id) {
             self.regroup(id, Some(&before), None);

@@ -15,6 +15,7 @@ use crate::{
     db::{AsConn, Result, Tx},
     feed::Topic,
     ids::Revision,
+    settings,
 };
 
 /// An id that things are kept by.
@@ -28,6 +29,8 @@ pub(super) trait Member: Clone + Serialize + DeserializeOwned + Send + Sync + 's
     type Id: Key;
     /// Where its changes are shown.
     const TOPIC: Topic;
+    /// Where what nobody is shown goes to other replicas.
+    const UNSEEN: Topic;
     /// What it is called.
     const WHAT: &'static str;
 
@@ -35,7 +38,15 @@ pub(super) trait Member: Clone + Serialize + DeserializeOwned + Send + Sync + 's
     fn revision(&self) -> Revision;
     fn set_revision(&mut self, revision: Revision);
     fn ttl_seconds(&self) -> i64;
+    /// Whether it has a lease that ends when no heartbeat comes.
+    fn has_lease(&self) -> bool;
+    /// Whether its lease has ended, or it was said to be critical.
+    fn is_silent(&self) -> bool;
+    /// Whether registering it again is a heartbeat.
+    fn beats_by_registering(&self) -> bool;
     fn health(&self) -> Health;
+    /// What it is one of several of: too many of them must not end at once.
+    fn kin(&self) -> Option<&str>;
     fn status(&self) -> &'static str;
     fn last_beat(&self) -> Option<Timestamp>;
     /// The same, last heard of at `at`.
@@ -43,6 +54,12 @@ pub(super) trait Member: Clone + Serialize + DeserializeOwned + Send + Sync + 's
     fn is_woken_by_a_beat(&self) -> bool;
     fn beaten(self, now: Timestamp) -> Self;
     fn silent(self, reason: &str, now: Timestamp) -> Self;
+    /// What somebody made of `before`, with the health that follows.
+    fn settled(self, before: Option<&Self>, now: Timestamp) -> Self;
+    /// What became of `before` by itself, with the health that follows.
+    fn settled_by_itself(self, before: Option<&Self>, now: Timestamp, settings: &settings::Registry) -> Self;
+    /// Whether nobody is shown what tells it from `before`.
+    fn shows_as(&self, before: &Self) -> bool;
 
     fn lock(tx: &mut Tx, ids: Vec<Self::Id>) -> impl Future<Output = Result<Vec<Self>>> + Send;
     fn put(tx: &mut Tx, all: &[Self]) -> impl Future<Output = Result<()>> + Send;
@@ -60,10 +77,11 @@ pub(super) trait Member: Clone + Serialize + DeserializeOwned + Send + Sync + 's
 
 /// Implements `Member` for a type whose folder has `queries` of the usual names.
 macro_rules! member {
-    ($type:ident, $id:ident, $key:ident, $topic:ident, $what:literal, $beat:ident, $members:ident) => {
+    ($type:ident, $id:ident, $key:ident, $topic:ident, $unseen:ident, $what:literal, $beat:ident, $members:ident) => {
         impl $crate::registry::member::Member for $type {
             type Id = $crate::ids::$id;
             const TOPIC: $crate::feed::Topic = $topic;
+            const UNSEEN: $crate::feed::Topic = $unseen;
             const WHAT: &'static str = $what;
 
             fn id(&self) -> &Self::Id {
@@ -78,8 +96,20 @@ macro_rules! member {
             fn ttl_seconds(&self) -> i64 {
                 self.ttl_seconds
             }
+            fn has_lease(&self) -> bool {
+                self.has_lease()
+            }
+            fn is_silent(&self) -> bool {
+                self.is_silent()
+            }
+            fn beats_by_registering(&self) -> bool {
+                self.beats_by_registering()
+            }
             fn health(&self) -> $crate::registry::Health {
                 self.health_status
+            }
+            fn kin(&self) -> Option<&str> {
+                self.kin()
             }
             fn status(&self) -> &'static str {
                 self.status.as_str()
@@ -98,6 +128,20 @@ macro_rules! member {
             }
             fn silent(self, reason: &str, now: $crate::clock::Timestamp) -> Self {
                 self.silent(reason, now)
+            }
+            fn settled(self, before: Option<&Self>, now: $crate::clock::Timestamp) -> Self {
+                self.settled(before, now)
+            }
+            fn settled_by_itself(
+                self,
+                before: Option<&Self>,
+                now: $crate::clock::Timestamp,
+                settings: &$crate::settings::Registry,
+            ) -> Self {
+                self.settled_by_itself(before, now, settings)
+            }
+            fn shows_as(&self, before: &Self) -> bool {
+                self.shows_as(before)
             }
 
             async fn lock(tx: &mut $crate::db::Tx, ids: Vec<Self::Id>) -> $crate::db::Result<Vec<Self>> {

@@ -5,9 +5,12 @@
 //! one time-to-live of a start, or of a pause of the process.
 //!
 //! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `beats` (who is known and
-//! heard of), `writer` (group commit), `worker` (what happens by itself), `select` (filters and picking), `discovery` (lookups over HTTP), `found` and `told` (for siblings).
+//! heard of), `writer` (group commit), `worker` and `share` (what happens by itself, and how much of it at once), `restore` and
+//! `removal` (what comes back, what goes for good), `checks` (asking services), `select` (filters and picking), `discovery`
+//! (lookups over HTTP), `topology` (what runs where, as a graph), `found` and `told` (for siblings).
 
 mod beats;
+mod checks;
 mod discovery;
 mod found;
 mod index;
@@ -15,10 +18,14 @@ mod lease;
 mod member;
 mod nodes;
 mod random;
+mod removal;
+mod restore;
 mod routes;
 mod select;
 mod services;
+mod share;
 mod told;
+mod topology;
 mod types;
 mod wheel;
 mod worker;
@@ -47,12 +54,14 @@ use member::Member;
 use wheel::Wheel;
 use writer::{Edit, Reply};
 
+pub use checks::CheckCounts;
 pub use found::{Found, FoundAs, FoundError};
 pub use nodes::{NODES, NewNode, Node, NodeStatus, NodeType};
 pub use routes::routes;
 pub use select::Filter;
-pub use services::{Check, CheckKind, NewService, SERVICES, Service, ServiceStatus};
+pub use services::{Check, CheckKind, Hold, NewService, SERVICES, SIGNALS, Service, ServiceStatus, Signal, Signals};
 pub use told::{Said, Seen, Watched};
+pub use topology::{EdgeKind, VertexKind};
 pub use types::{Counts, Health, Maintenance, Object, Protection, SetMaintenance, Tags};
 pub use writer::WriteError;
 
@@ -87,6 +96,7 @@ struct Core {
     random: random::Random,
     index: RwLock<Index>,
     wheels: Wheels,
+    checks: checks::Checks,
     sweeps: Mutex<worker::Sweeps>,
     protection: Mutex<Protection>,
     heartbeats: AtomicU64,
@@ -118,9 +128,9 @@ impl Core {
     /// The end of a lease, in `uptime`; there is none where no heartbeat is expected, or missed already.
     fn deadline<T: Member>(&self, index: &Index, id: &T::Id) -> Option<Duration> {
         let held = T::members(index).get(id)?;
-        let ttl = u64::try_from(held.thing.ttl_seconds()).ok().filter(|ttl| *ttl > 0)?;
-        let lives = held.thing.health() != Health::Critical;
-        lives.then(|| held.lease.beat().max(self.sweeps().grace) + Duration::from_secs(ttl))
+        let ttl = Duration::from_secs(u64::try_from(held.thing.ttl_seconds()).unwrap_or(0));
+        let patience = ttl + ttl.mul_f64(self.settings.late_beat_grace);
+        held.thing.has_lease().then(|| held.lease.beat().max(self.sweeps().grace) + patience)
     }
 
     /// Has the lease of `id` looked at when it ends.
@@ -134,13 +144,25 @@ impl Core {
     fn apply_service(&self, change: &Change) {
         let id = ServiceId::from(change.key.as_str());
         match change.op {
-            Op::Delete => self.change(|index| index.remove_service(&id, change.revision)),
+            Op::Delete => {
+                self.change(|index| index.remove_service(&id, change.revision));
+                self.checks.forget(&id);
+            }
             Op::Put => {
                 if let Some(service) = change.read::<Service>() {
+                    self.checks.plan_for(&service, &self.clock, &self.random);
                     self.change(|index| index.put_service(service, self.clock.uptime()));
                     self.arm::<Service>(&id);
                 }
             }
+        }
+    }
+
+    fn apply_signals(&self, change: &Change) {
+        if let Some(service) = change.read::<Service>() {
+            let id = service.service_id.clone();
+            self.change(|index| index.put_service_unseen(service, self.clock.uptime()));
+            self.arm::<Service>(&id);
         }
     }
 
@@ -185,6 +207,7 @@ impl Registry {
             random: random::Random::new(ids.random()),
             index: RwLock::new(Index::new(Revision(0))),
             wheels,
+            checks: checks::Checks::new(),
             sweeps: Mutex::default(),
             protection: Mutex::default(),
             heartbeats: AtomicU64::new(0),
@@ -193,6 +216,8 @@ impl Registry {
         // The core holds the feed, so what the feed holds must not keep the core.
         let own = Arc::downgrade(&core);
         feed.on(SERVICES, move |change| own.upgrade().iter().for_each(|core| core.apply_service(change)));
+        let own = Arc::downgrade(&core);
+        feed.on(SIGNALS, move |change| own.upgrade().iter().for_each(|core| core.apply_signals(change)));
         let own = Arc::downgrade(&core);
         feed.on(NODES, move |change| own.upgrade().iter().for_each(|core| core.apply_node(change)));
         let (services, services_writer) = queue(&core);
@@ -244,10 +269,12 @@ impl Registry {
             heartbeats: self.core.heartbeats.load(Relaxed),
             expired: self.core.expired.load(Relaxed),
             protected: self.protection().active,
+            checks: self.core.checks.counts(self.core.clock.uptime()),
             ..Counts::default()
         };
         for (_, held) in index.services.iter() {
             *counts.services.entry((held.thing.health().as_str(), held.thing.status())).or_default() += 1;
+            counts.held += u64::from(held.thing.signals.held.is_some());
         }
         for (_, held) in index.nodes.iter() {
             *counts.nodes.entry((held.thing.health().as_str(), held.thing.status())).or_default() += 1;
@@ -294,7 +321,11 @@ pub async fn load(on: &mut dyn AsConn, own: &Registry) -> anyhow::Result<()> {
     core.sweeps().begin(uptime);
     let mut index = Index::new(head);
     nodes.into_iter().for_each(|node| index.put_node(node, uptime));
-    services.into_iter().for_each(|service| index.put_service(service, uptime));
+    for service in services {
+        core.checks.plan_for(&service, &core.clock, &core.random);
+        index.put_service(service, uptime);
+    }
+    core.checks.spread(uptime, &core.random);
     index.raise_names(head);
     let (services, nodes): (Vec<_>, Vec<_>) = (
         index.services.iter().map(|(id, _)| id.clone()).collect(),
@@ -313,4 +344,6 @@ pub fn start(app: &App) {
         app.tasks.spawn_last(name, writer);
     }
     worker::start(app);
+    removal::start(app);
+    checks::start(app);
 }

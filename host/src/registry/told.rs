@@ -1,6 +1,9 @@
 //! What is told by, and to, clients of other protocols: a registration that comes with a state, reports of health, and who is
 //! there. What siblings may do with it.
 //!
+//! Nothing here says what the health of a service is: what is told is a signal beside those of heartbeats and checks, and the
+//! one rule of `services::signals` makes a health of them.
+//!
 //! Whoever tells it is known: a bound token speaks for its own service here as everywhere.
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +13,7 @@ use tokio::sync::watch;
 use super::{
     Health, NewService, Node, Registry, Service, ServiceStatus, SetMaintenance, WriteError,
     index::{Held, Index},
-    services::{SELF, is_renewed, maintaining, speaking},
+    services::{SELF, Signal, is_renewed, maintaining, speaking},
     writer::{Edit, Verdict},
 };
 use crate::{
@@ -23,64 +26,59 @@ use crate::{
     lifecycle::Tasks,
 };
 
-/// What is said of the state of a service.
+/// What is said of the state of a service; what is not said stays.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    /// Whether it lives; what is not said stays.
-    pub health: Option<Health>,
-    /// Why that is so.
-    pub reason: Option<String>,
-    /// Whether it is switched on; what is not said stays.
+    /// How it is from the start: until it is heard of, or where it is checked until the first verdict.
+    pub first: Option<Health>,
+    /// How it says itself that it is.
+    pub report: Option<Signal>,
+    /// Whether it is switched on.
     pub enabled: Option<bool>,
 }
 
 impl Said {
-    /// That a service lives.
-    pub fn healthy() -> Self {
-        Self { health: Some(Health::Healthy), ..Self::default() }
+    /// That a service says that it is of this health, and why.
+    pub fn reporting(health: Health, reason: Option<String>) -> Self {
+        let reason = reason.or_else(|| (health != Health::Healthy).then(|| "it says so itself".to_owned()));
+        Self { report: Some(Signal { health, reason }), ..Self::default() }
     }
 
-    fn applied(&self, service: Service, now: Timestamp) -> Service {
-        let Self { health, reason, enabled } = self;
-        let mut service = match health {
-            None | Some(Health::Unknown) => service,
-            Some(Health::Critical) => service.silent(reason.as_deref().unwrap_or("it says so itself"), now),
-            Some(health) => {
-                let service = service.beaten(now);
-                Service { health_status: *health, health_reason: reason.clone(), ..service }
-            }
-        };
-        service.status = match (enabled, service.status) {
-            (Some(false), _) => ServiceStatus::Inactive,
-            (Some(true), ServiceStatus::Inactive) => match service.health_status {
-                Health::Unknown => ServiceStatus::Registered,
-                Health::Critical => ServiceStatus::Failed,
-                Health::Healthy | Health::Warning => ServiceStatus::Active,
-            },
-            (_, status) => status,
-        };
-        service
+    fn applied(&self, mut service: Service, now: Timestamp) -> Service {
+        let Self { first, report, enabled } = self;
+        if let Some(health) = first.filter(|first| *first != Health::Unknown) {
+            let reason = (health != Health::Healthy).then(|| format!("it was registered as {health}"));
+            service = service.first_known_as(Signal { health, reason }, now);
+        }
+        if let Some(report) = report {
+            service = service.reported(report.clone(), now);
+        }
+        match enabled {
+            Some(true) => service.switched_on(),
+            Some(false) => service.switched_off(),
+            None => service,
+        }
     }
 
     /// What it makes of a service that is there. Only that somebody switches it on or off is for the audit.
     fn verdict(&self, row: &Service, now: Timestamp) -> Verdict<Service> {
         let after = self.applied(row.clone(), now);
         let switched = (after.status == ServiceStatus::Inactive) != (row.status == ServiceStatus::Inactive);
-        match self.changes(row, &after) {
+        match changes(row, &after) {
             false => Verdict::Keep,
             true if switched => Verdict::Put(Service { updated_at: now, ..after }),
             true => Verdict::Transition(Service { updated_at: now, ..after }),
         }
     }
 
-    fn changes(&self, row: &Service, after: &Service) -> bool {
-        (row.status, row.health_status, &row.health_reason) != (after.status, after.health_status, &after.health_reason)
-    }
-
     /// Whether it says what is known already.
     fn is_known_of(&self, known: &Service, now: Timestamp) -> bool {
-        !self.changes(known, &self.applied(known.clone(), now))
+        !changes(known, &self.applied(known.clone(), now))
     }
+}
+
+fn changes(row: &Service, after: &Service) -> bool {
+    (row.status, &row.signals) != (after.status, &after.signals)
 }
 
 /// A service as it is shown, with what it runs on.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::checks::CheckCounts;
 use crate::{clock::Timestamp, db::Json, http::error::Faults, ids::Revision, text_enum};
 
 text_enum! {
@@ -68,12 +69,16 @@ pub struct Counts {
     pub expired: u64,
     /// Whether expiry of services is held back.
     pub protected: bool,
+    /// Services that are held at their worse state.
+    pub held: u64,
+    /// Checks.
+    pub checks: CheckCounts,
 }
 
 impl Counts {
     /// The Prometheus text format, version 0.0.4.
     pub fn render(&self, out: &mut String) {
-        let Self { services, nodes, heartbeats, expired, protected } = self;
+        let Self { services, nodes, heartbeats, expired, protected, held, checks } = self;
         for (name, of, counts) in [("looma_services", "Services", services), ("looma_nodes", "Nodes", nodes)] {
             let _ = writeln!(out, "# HELP {name} {of} that are registered.\n# TYPE {name} gauge");
             for ((health, status), count) in counts {
@@ -83,9 +88,17 @@ impl Counts {
         for (name, kind, help, value) in [
             ("looma_heartbeats_total", "counter", "Heartbeats of services and nodes.", *heartbeats),
             ("looma_expired_total", "counter", "Leases that ran out.", *expired),
+            ("looma_health_held", "gauge", "Services that are held at their worse state.", *held),
+            ("looma_checks_under_way", "gauge", "Checks that wait for an answer.", checks.under_way),
+            ("looma_checks_waiting", "gauge", "Checks that are due and wait for others to end.", checks.waiting),
             ("looma_protection_active", "gauge", "Whether expiry of services is held back.", u64::from(*protected)),
         ] {
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        }
+        let _ =
+            writeln!(out, "# HELP looma_checks_total Checks by what came of them.\n# TYPE looma_checks_total counter");
+        for (result, count) in [("passed", checks.passed), ("failed", checks.failed)] {
+            let _ = writeln!(out, "looma_checks_total{{result=\"{result}\"}} {count}");
         }
     }
 }

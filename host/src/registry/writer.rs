@@ -120,6 +120,8 @@ pub(super) enum Change {
     Asked,
     /// It came about.
     Happened,
+    /// It came about, and nobody is shown it.
+    Unseen,
 }
 
 pub(super) type Reply<T> = Result<Done<T>, WriteError>;
@@ -164,7 +166,7 @@ async fn try_commit<T: Member>(core: &Core, edits: &[Edit<T>]) -> db::Result<Opt
     for row in &rows {
         absent.remove(row.id());
     }
-    let mut replies = judge(rows, edits, now);
+    let mut replies = judge(core, rows, edits, now);
     let count = replies.iter().flatten().filter(|done| done.change != Change::None).count();
     if count == 0 {
         return Ok(Some(replies));
@@ -191,14 +193,18 @@ async fn try_commit<T: Member>(core: &Core, edits: &[Edit<T>]) -> db::Result<Opt
 }
 
 /// What each edit makes of what those before it left.
-fn judge<T: Member>(rows: Vec<T>, edits: &[Edit<T>], now: Timestamp) -> Vec<Reply<T>> {
+fn judge<T: Member>(core: &Core, rows: Vec<T>, edits: &[Edit<T>], now: Timestamp) -> Vec<Reply<T>> {
     let mut rows: HashMap<T::Id, T> = rows.into_iter().map(|row| (row.id().clone(), row)).collect();
     let judged = edits.iter().map(|edit| {
         let before = rows.get(&edit.id).cloned();
         let (after, change) = match (edit.judge)(before.as_ref(), now)? {
             Verdict::Keep => (before.clone(), Change::None),
-            Verdict::Put(after) => (Some(after), Change::Asked),
-            Verdict::Transition(after) => (Some(after), Change::Happened),
+            Verdict::Put(after) => (Some(after.settled(before.as_ref(), now)), Change::Asked),
+            Verdict::Transition(after) => {
+                let after = after.settled_by_itself(before.as_ref(), now, &core.settings);
+                let unseen = before.as_ref().is_some_and(|before| after.shows_as(before));
+                (Some(after), if unseen { Change::Unseen } else { Change::Happened })
+            }
             Verdict::Remove if before.is_some() => (None, Change::Asked),
             Verdict::Remove => (None, Change::None),
         };
@@ -218,13 +224,15 @@ fn number<T: Member>(replies: &mut [Reply<T>], edits: &[Edit<T>], first: Revisio
     let (mut last, mut changes, mut revision) = (BTreeMap::new(), Changes::unaudited(), first);
     for (reply, edit) in replies.iter_mut().zip(edits) {
         let Ok(Done { before, after, change }) = reply else { continue };
-        let mut own = match (change, edit.actor.clone()) {
+        let mut own = match (*change, edit.actor.clone()) {
             (Change::None, _) => continue,
             (Change::Asked, Some(actor)) => Changes::by(actor),
-            (Change::Asked | Change::Happened, _) => Changes::unaudited(),
+            (Change::Asked | Change::Happened | Change::Unseen, _) => Changes::unaudited(),
         };
         let key = edit.id.to_string();
         match after {
+            // Its own revision stays: what is shown has not changed.
+            Some(after) if *change == Change::Unseen => own.put_quietly(T::UNSEEN, key, after),
             Some(after) => {
                 after.set_revision(revision);
                 own.put(T::TOPIC, key, before.as_ref(), after);

@@ -86,7 +86,7 @@ both_databases! {
         register(looma, "web-1", json!({"checks": checks})).await;
         let service = read(looma, "web-1").await;
         assert_eq!((&service["ttl_seconds"], &service["health_status"]), (&json!(10), &json!("healthy")));
-        assert_eq!(service["check"], json!({"kind": "http", "path": "/health?x", "interval_seconds": 15, "timeout_seconds": 1}));
+        assert_eq!(service["check"], json!({"kind": "http", "path": "/health?x", "interval_seconds": 15, "timeout_seconds": 1, "critical_after": 1}));
         let shown = get(looma, "/health/checks/web").await;
         let seen = |n: usize| (shown[n]["CheckID"].clone(), shown[n]["Name"].clone(), shown[n]["Type"].clone());
         assert_eq!((seen(0), seen(1)), ((json!("beat"), json!("the beat"), json!("ttl")), (json!("service:web-1:2"), json!("Service 'web' check"), json!("http"))));
@@ -105,6 +105,11 @@ both_databases! {
             (json!({"HTTP": "http://10.9.9.9:80/", "Interval": "1s"}), "not where the service answers"),
             (json!({"TCP": "10.0.0.7:81", "Interval": "1s"}), "not where the service answers"),
             (json!({"TTL": "soon"}), "invalid duration"),
+            (json!({"HTTP": "http://10.0.0.7:80/", "Method": "POST"}), "method is nothing that checks of this server have"),
+            (json!({"HTTP": "http://10.0.0.7:80/", "Header": {"Host": ["x"]}}), "header is nothing"),
+            (json!({"HTTP": "https://10.0.0.7:80/", "TLSSkipVerify": true}), "tlsskipverify is nothing"),
+            (json!({"GRPC": "10.0.0.7:80", "GRPCUseTLS": true}), "grpcusetls is nothing"),
+            (json!({"TTL": "10s", "DeregisterCriticalServiceAfter": "late"}), "invalid duration"),
             (json!({"Name": "nothing"}), "TTL must be > 0"),
         ] {
             let body = json!({"Name": "web", "Address": "10.0.0.7", "Port": 80, "Check": check});
@@ -117,9 +122,14 @@ both_databases! {
             let answer = looma.admin().await.put("/consul/v1/agent/service/register", &body).await;
             assert!(answer.status == 400 && String::from_utf8_lossy(&answer.bytes).contains(why), "{body}: {answer:?}");
         }
-        for (kind, target) in [("TCP", "localhost:80"), ("GRPC", "10.0.0.7:80/svc")] {
-            register(looma, kind, json!({"Check": {kind: target, "Interval": "5s"}})).await;
-            assert_eq!(read(looma, kind).await["check"]["kind"], kind.to_lowercase());
+        let other = json!({"Name": "web", "Address": "10.0.0.7", "Port": 80, "Meta": {"scheme": "http"}, "Check": {"HTTP": "https://10.0.0.7:80/"}});
+        assert_eq!(put(looma, "/agent/service/register", &other).await, 400);
+        for (kind, target, service) in [("TCP", "localhost:80", json!(null)), ("GRPC", "10.0.0.7:80/svc", json!("svc")), ("HTTP", "https://10.0.0.7:80", json!(null))] {
+            register(looma, kind, json!({"Check": {kind: target, "Interval": "5s", "Method": "GET", "FailuresBeforeCritical": 4, "SuccessBeforePassing": 2}})).await;
+            let shown = read(looma, kind).await;
+            let check = &shown["check"];
+            assert_eq!((&check["kind"], &check["grpc_service"], &check["critical_after"], &check["healthy_after"]), (&json!(kind.to_lowercase()), &service, &json!(4), &json!(2)));
+            assert_eq!(shown["service_url"].as_str().unwrap().starts_with("https:"), kind == "HTTP", "{shown}");
         }
     }
 

@@ -4,6 +4,7 @@ mod access;
 mod clients;
 mod consul;
 mod dns;
+mod health;
 mod nacos;
 mod waiting;
 

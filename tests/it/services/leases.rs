@@ -85,6 +85,43 @@ both_databases! {
         assert_eq!(shown["protection"], json!({"active": false, "since": null, "reason": null}));
     }
 
+    /// Of a name whose instances fall silent together only a share is marked in a sweep too, however many others there are;
+    /// that is shown, and deregistering is not in its way.
+    async fn a_name_is_held_back_of_its_own(looma: TestServer) {
+        register_many(looma, "x", 40, &json!({})).await;
+        register_many(looma, "y", 360, &json!({"ttl_seconds": 600})).await;
+        looma.live(15).await;
+        assert_eq!(count(looma, "service_name=x&health_status=critical").await, 6, "15 of 100 of them");
+        let shown = looma.admin().await.get("/discovery/x").await.expect(200);
+        let reason = shown["protection"]["reason"].as_str().unwrap();
+        let why = "40 of 400 live services missed their heartbeats or failed their checks; at most 60 of them, and of the 40 of x at most 6, are marked critical in one sweep";
+        assert_eq!((reason, &shown["protection"]["active"]), (why, &json!(true)));
+        looma.live(1).await;
+        assert_eq!(count(looma, "service_name=x&health_status=critical").await, 11);
+        looma.admin().await.delete("/services/x-0000").await.expect(204);
+        looma.live(40).await;
+        assert_eq!((count(looma, "health_status=critical").await, looma.app().registry.protection().active), (39, false));
+    }
+
+    /// A pause that is not long against a short lease ends none either, because what was sent meanwhile is read first; but a
+    /// server that is always late ends what is over.
+    async fn a_short_pause_ends_no_short_lease(looma: TestServer) {
+        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 5}))).await;
+        beat(looma, "a").await;
+        looma.live(1).await;
+        looma.advance(Duration::from_secs(5));
+        looma.run_task("registry.expire").await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"), "its heartbeats may wait to be read");
+        beat(looma, "a").await;
+        looma.live(4).await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
+        for _ in 0..2 {
+            looma.advance(Duration::from_secs(5));
+            looma.run_task("registry.expire").await;
+        }
+        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"));
+    }
+
     /// A pause of the process ends no lease, and neither does a jump of the wall clock, in either direction.
     async fn pauses_and_clock_jumps_end_nothing(looma: TestServer) {
         register(looma, &service("a", "x")).await;
@@ -139,6 +176,77 @@ async fn a_restart_loses_nothing_and_ends_nothing() {
         looma.live(2).await;
         assert_eq!(state(&read(&looma, "a").await), ("failed", "critical"));
         assert_eq!(read(&looma, "m").await["maintenance"]["reason"], "disk");
+        looma.stop().await;
+    })
+    .await;
+}
+
+/// Ten names with a thousand services each, and the ids of all.
+async fn ten_thousand(looma: &TestServer) -> Vec<String> {
+    let names: Vec<String> = (0..10).map(|n| format!("name-{n}")).collect();
+    for name in &names {
+        register_many(looma, name, 1000, &json!({})).await;
+    }
+    names.iter().flat_map(|name| (0..1000).map(move |n| format!("{name}-{n:04}"))).collect()
+}
+
+async fn beat_all(looma: &TestServer, ids: &[String]) {
+    let answer = looma.admin().await.post("/heartbeats", &json!({"service_ids": ids})).await.expect(200);
+    assert_eq!(answer["unknown"], json!([]));
+}
+
+/// How many are healthy, from memory.
+fn healthy(looma: &TestServer) -> u64 {
+    let counts = looma.app().registry.counts();
+    counts.services.iter().filter(|((health, _), _)| *health == "healthy").map(|(_, count)| count).sum()
+}
+
+/// A restart with ten thousand live services ends none of them before it has had its whole time-to-live to be heard of, and
+/// forgets none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_with_ten_thousand_live_loses_nobody() {
+    on_both(|looma| async move {
+        let ids = ten_thousand(&looma).await;
+        beat_all(&looma, &ids).await;
+        looma.live(10).await;
+        let looma = looma.restart().await;
+        assert_eq!(healthy(&looma), 10_000);
+        looma.live(14).await;
+        assert_eq!(healthy(&looma), 10_000);
+        beat_all(&looma, &ids).await;
+        looma.live(14).await;
+        assert_eq!((healthy(&looma), looma.app().registry.counts().expired), (10_000, 0));
+        looma.stop().await;
+    })
+    .await;
+}
+
+/// When half of ten thousand services are cut off, of each name, the other half is not touched, those that are cut off are
+/// marked a share at a time, which is shown, and stay registered; all are back with their first heartbeat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_of_half_of_them_loses_nobody() {
+    on_both(|looma| async move {
+        let ids = ten_thousand(&looma).await;
+        let (reached, cut_off): (Vec<String>, Vec<String>) =
+            ids.iter().cloned().partition(|id| id.as_bytes()[id.len() - 1] % 2 == 0);
+        beat_all(&looma, &ids).await;
+        let (mut before, mut protected) = (healthy(&looma), 0);
+        for second in 0..40 {
+            if second % 10 == 0 {
+                beat_all(&looma, &reached).await;
+            }
+            looma.live(1).await;
+            let now = healthy(&looma);
+            assert!(before - now <= 1500, "{before} and {now} at {second} s");
+            protected += u32::from(looma.app().registry.protection().active);
+            before = now;
+        }
+        assert_eq!((healthy(&looma), looma.app().registry.counts().expired), (5000, 5000));
+        assert!(protected >= 3, "{protected}");
+        let known = |id: &String| looma.app().registry.service(&id.as_str().into()).unwrap().health_status.as_str();
+        assert!(reached.iter().all(|id| known(id) == "healthy") && cut_off.iter().all(|id| known(id) == "critical"));
+        beat_all(&looma, &cut_off).await;
+        assert_eq!((healthy(&looma), looma.app().registry.protection().active), (10_000, false));
         looma.stop().await;
     })
     .await;

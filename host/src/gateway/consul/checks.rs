@@ -8,8 +8,13 @@ use crate::{
     gateway::{endpoint::Endpoint, fields::malformed, labels},
     http::error::ApiResult,
     ids::{NodeId, ServiceId},
-    registry::{Check, CheckKind, Health, Node, Registry, Seen, Service, ServiceStatus, Watched},
+    registry::{Check, CheckKind, Health, Node, Registry, Said, Seen, Service, ServiceStatus, Watched},
 };
+
+/// The shortest time after which Consul removes what stays critical.
+const SOONEST_REMOVAL: i64 = 60;
+/// The longest that the registry takes.
+const LATEST_REMOVAL: i64 = 2_592_000;
 
 /// What the checks of a registration come to.
 #[derive(Debug, Default)]
@@ -18,8 +23,12 @@ pub struct Checks {
     pub ttl_seconds: i64,
     /// What the server asks.
     pub check: Option<Check>,
-    /// What is said of it from the start.
-    pub health: Option<Health>,
+    /// By which scheme, where it asks over HTTP.
+    pub scheme: Option<&'static str>,
+    /// How long it is critical before it is removed: the soonest that a check says.
+    pub deregister_after_seconds: Option<i64>,
+    /// What is said of it from the start: a report, and what the check that the server makes begins with.
+    pub said: Said,
     /// As they were sent, for answers.
     pub kept: Vec<Value>,
 }
@@ -27,7 +36,10 @@ pub struct Checks {
 impl Checks {
     /// Reads the checks of a service that answers at `at`: one with a TTL and one that the server makes, at most.
     pub fn read(sent: &[Value], at: Endpoint<'_>) -> ApiResult<Self> {
-        let mut all = Self { health: sent.is_empty().then_some(Health::Healthy), ..Self::default() };
+        let mut all = Self::default();
+        if sent.is_empty() {
+            all.said = Said::reporting(Health::Healthy, None);
+        }
         for one in sent {
             let fields = Names::of(one).ok_or_else(|| malformed("Request decode failed: a check is no object"))?;
             all.add(&fields, at)?;
@@ -40,25 +52,25 @@ impl Checks {
         if ["script", "args", "dockercontainerid", "shell"].iter().any(|name| fields.says(name)) {
             return Err(malformed("Invalid check: Scripts are disabled on this agent"));
         }
-        match fields.text("status").unwrap_or_default().as_str() {
-            "passing" => self.health = Some(Health::Healthy),
-            "warning" => self.health = Some(Health::Warning),
-            "critical" => self.health = Some(Health::Critical),
-            _ => {}
+        if let Some(after) = fields.seconds("deregistercriticalserviceafter")? {
+            let after = after.clamp(SOONEST_REMOVAL, LATEST_REMOVAL);
+            self.deregister_after_seconds =
+                Some(self.deregister_after_seconds.map_or(after, |sooner| sooner.min(after)));
         }
+        let health = match fields.text("status").unwrap_or_default().as_str() {
+            "passing" => Some(Health::Healthy),
+            "warning" => Some(Health::Warning),
+            "critical" => Some(Health::Critical),
+            _ => None,
+        };
         if let Some(ttl) = fields.seconds("ttl")? {
+            self.said.report = health.and_then(|health| Said::reporting(health, None).report);
             let twice = std::mem::replace(&mut self.ttl_seconds, ttl.clamp(1, 86_400)) != 0;
             return if twice { Err(malformed("Invalid checks: one with a TTL is all that is kept")) } else { Ok(()) };
         }
-        let kind = [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("grpc", CheckKind::Grpc)];
-        let asked = kind.into_iter().find_map(|(name, kind)| Some((kind, fields.text(name)?)));
-        let Some((kind, target)) = asked else {
-            return Err(malformed("Invalid check: TTL must be > 0 for TTL checks, or HTTP, TCP or GRPC must be set"));
-        };
-        let interval_seconds = fields.seconds("interval")?.unwrap_or(10).clamp(1, 86_400);
-        let timeout_seconds = fields.seconds("timeout")?.unwrap_or(10).clamp(1, interval_seconds);
-        let path = path_of(kind, &target, at)?;
-        let check = Check { kind, path, interval_seconds, timeout_seconds };
+        self.said.first = health;
+        let (check, scheme) = made(fields, at)?;
+        self.scheme = scheme;
         match self.check.replace(check) {
             Some(_) => Err(malformed("Invalid checks: one that the server makes is all that is kept")),
             None => Ok(()),
@@ -66,9 +78,39 @@ impl Checks {
     }
 }
 
-/// What a check asks for; 400 if it asks another address than the service's. `localhost` is the service's own: Consul's
-/// agents are beside the services.
-fn path_of(kind: CheckKind, target: &str, at: Endpoint<'_>) -> ApiResult<Option<String>> {
+/// A check that the server makes, and the scheme that it asks by; 400 for one that it cannot make.
+fn made(fields: &Names, at: Endpoint<'_>) -> ApiResult<(Check, Option<&'static str>)> {
+    let kinds = [("http", CheckKind::Http), ("tcp", CheckKind::Tcp), ("grpc", CheckKind::Grpc)];
+    let asked = kinds.into_iter().find_map(|(name, kind)| Some((kind, fields.text(name)?)));
+    let Some((kind, target)) = asked else {
+        return Err(malformed("Invalid check: TTL must be > 0 for TTL checks, or HTTP, TCP or GRPC must be set"));
+    };
+    let other =
+        ["header", "body", "tlsskipverify", "tlsservername", "grpcusetls"].into_iter().find(|name| fields.says(name));
+    let other = other.or_else(|| fields.text("method").filter(|method| method != "GET").map(|_| "method"));
+    if let Some(other) = other {
+        return Err(malformed(format!("Invalid check: {other} is nothing that checks of this server have")));
+    }
+    let count = |name: &str| fields.value(name).and_then(Value::as_i64).unwrap_or(1).clamp(1, 100);
+    let interval_seconds = fields.seconds("interval")?.unwrap_or(10).clamp(1, 86_400);
+    let path = path_of(&target, at)?;
+    let check = Check {
+        kind,
+        path: (kind == CheckKind::Http).then(|| path.clone().unwrap_or_else(|| "/".to_owned())),
+        expected_status: None,
+        grpc_service: path.map(|path| path[1..].to_owned()).filter(|name| kind == CheckKind::Grpc && !name.is_empty()),
+        interval_seconds,
+        timeout_seconds: fields.seconds("timeout")?.unwrap_or(10).clamp(1, interval_seconds),
+        healthy_after: count("successbeforepassing"),
+        critical_after: count("failuresbeforecritical"),
+    };
+    let scheme = if target.starts_with("https://") { "https" } else { "http" };
+    Ok((check, (kind == CheckKind::Http).then_some(scheme)))
+}
+
+/// What a check asks for, from the first slash on; 400 if it asks another address than the service's. `localhost` is the
+/// service's own: Consul's agents are beside the services.
+fn path_of(target: &str, at: Endpoint<'_>) -> ApiResult<Option<String>> {
     let url = if target.contains("://") { target.to_owned() } else { format!("tcp://{target}") };
     let asked = Endpoint::of(&url).ok_or_else(|| malformed(format!("Invalid check: {target:?} names no port")))?;
     let own = asked.host == at.host || ["localhost", "127.0.0.1", "::1"].contains(&asked.host);
@@ -78,8 +120,7 @@ fn path_of(kind: CheckKind, target: &str, at: Endpoint<'_>) -> ApiResult<Option<
             "Invalid check: {target:?} is not where the service answers ({host}, port {port})"
         )));
     }
-    let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| rest[slash..].to_owned()));
-    Ok((kind == CheckKind::Http).then(|| path.unwrap_or_else(|| "/".to_owned())))
+    Ok(url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| rest[slash..].to_owned())))
 }
 
 /// The service that a check belongs to: `service:ID`, `service:ID:N`, or by the id that the check was given.

@@ -10,8 +10,12 @@
 //! | Meta | `tags`, before Tags; `service_type` and `node_id` where they say so |
 //! | Weights.Passing | `weight`, times 100 |
 //! | a check with a TTL | `ttl_seconds` |
-//! | a check by HTTP, TCP or gRPC | `check`; of the address of the service alone |
-//! | pass, warn, fail | `health_status` healthy, warning, critical; unknown is told as critical |
+//! | a check by HTTP, TCP or gRPC | `check`, which the server makes; of the address of the service alone |
+//! | SuccessBeforePassing, FailuresBeforeCritical | `healthy_after`, `critical_after`; 1 where it does not say |
+//! | DeregisterCriticalServiceAfter | `deregister_after_seconds`, 60 or more; the soonest of several |
+//! | pass, warn, fail; Status of a check with a TTL | a report (`signals.report`) of healthy, warning, critical, and a heartbeat |
+//! | Status of a check by HTTP, TCP or gRPC | what the check says before its first verdict |
+//! | Status of an answer | `health_status`; unknown is told as critical |
 //! | maintenance of a service or node | `maintenance`, `draining` |
 //!
 //! What does not fit is kept in `config.consul`. The index of an answer is the revision of the name that was asked for; for

@@ -183,7 +183,7 @@ pub fn registration(body: &Value, caller: IpAddr) -> ApiResult<(NewService, Said
     let new = NewService {
         service_id: ServiceId(fields.text("id").unwrap_or_else(|| name.clone())),
         service_type: labels::service_type(&tags, &name),
-        service_url: at.url(|label| meta.get(label).map(String::as_str))?,
+        service_url: url(at, &meta, checks.scheme)?,
         node_id: labels::node_id(&tags),
         cluster_id: meta.get("cluster_id").filter(|id| !id.is_empty()).cloned(),
         capabilities: Json::default(),
@@ -192,9 +192,23 @@ pub fn registration(body: &Value, caller: IpAddr) -> ApiResult<(NewService, Said
         weight: weight(passing.map_or(1, |(passing, _)| passing)),
         ttl_seconds: Some(checks.ttl_seconds),
         check: checks::column(checks.check),
+        deregister_after_seconds: checks.deregister_after_seconds,
         service_name: name,
     };
-    Ok((new, Said { health: checks.health, ..Said::default() }))
+    Ok((new, checks.said))
+}
+
+/// The URL of a service: by the scheme that its metadata give, or that it is checked by; 400 if these differ.
+fn url(at: Endpoint<'_>, meta: &Labels, checked: Option<&'static str>) -> ApiResult<String> {
+    let own = |label: &str| meta.get(label).map(String::as_str);
+    let says = ["scheme", "secure"].iter().any(|label| meta.contains_key(*label));
+    let url = at.url(|label| if says { own(label) } else { checked.filter(|_| label == "scheme") })?;
+    match checked {
+        Some(checked) if url.starts_with("https:") != (checked == "https") => {
+            Err(malformed(format!("Invalid check: it asks by {checked}, which is not what the service's metadata say")))
+        }
+        _ => Ok(url),
+    }
 }
 
 fn list(fields: &Names) -> ApiResult<Vec<String>> {

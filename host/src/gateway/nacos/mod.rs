@@ -8,7 +8,9 @@
 //! | weight | `weight`, times 100 |
 //! | enabled | `status`: `inactive` when it is not |
 //! | ephemeral | `ttl_seconds`: of `preserved.heart.beat.timeout`, or the setting's; 0 when it is not |
+//! | `preserved.ip.delete.timeout` of an ephemeral one | `deregister_after_seconds`: what is left of it when the lease has ended |
 //! | metadata | `tags`; `service_type` and `node_id` where they say so |
+//! | healthy, when it is registered | what the lease says until the next beat, or the check before its first verdict |
 //!
 //! The id is Nacos' own (`IP#PORT#CLUSTER#GROUP@@NAME`), or a digest of it where that cannot be an id. A health check of the
 //! server is never lied about: a host that is not alive is shown so, whatever protection says.

@@ -117,13 +117,14 @@ impl Sent {
             ttl_seconds: Some(if ephemeral { ttl(&metadata, default_ttl) } else { 0 }),
             // Nobody beats for these: the server asks whether something listens, as Nacos' does.
             check: (!ephemeral && key.port > 0).then(|| Json(tcp())),
+            deregister_after_seconds: if ephemeral { deregister_after(&metadata, default_ttl) } else { None },
             tags,
             service_name,
         };
         let health = if healthy.unwrap_or(true) { Health::Healthy } else { Health::Critical };
         // Who was switched off by somebody is not on again because its client registers anew.
         let enabled = enabled.filter(|enabled| !enabled);
-        Ok((new, Said { health: Some(health), enabled, reason: None }))
+        Ok((new, Said { first: Some(health), enabled, report: None }))
     }
 
     /// A change of a service that is there.
@@ -163,13 +164,30 @@ fn metadata(text: &str) -> ApiResult<Labels> {
 
 /// A TCP connection every 20 s.
 fn tcp() -> Check {
-    Check { kind: CheckKind::Tcp, path: None, interval_seconds: 20, timeout_seconds: 3 }
+    Check {
+        kind: CheckKind::Tcp,
+        path: None,
+        expected_status: None,
+        grpc_service: None,
+        interval_seconds: 20,
+        timeout_seconds: 3,
+        healthy_after: 1,
+        critical_after: 3,
+    }
 }
 
 fn ttl(metadata: &Labels, default: u32) -> i64 {
     let said = metadata.get("preserved.heart.beat.timeout").and_then(|millis| millis.parse::<i64>().ok());
     let seconds = said.map_or(i64::from(default), |millis| (millis + 999) / 1000);
     if said.is_none() && seconds == 0 { 15 } else { seconds.clamp(1, 86_400) }
+}
+
+/// How long an instance is critical before it is removed: Nacos counts from the last beat, the registry from the end of the
+/// lease. `None` where it does not say.
+fn deregister_after(metadata: &Labels, default_ttl: u32) -> Option<i64> {
+    let millis = metadata.get("preserved.ip.delete.timeout")?.parse::<i64>().ok().filter(|millis| *millis > 0)?;
+    let seconds = millis / 1000 + i64::from(millis % 1000 > 0);
+    Some((seconds - ttl(metadata, default_ttl)).clamp(1, 2_592_000))
 }
 
 /// How often an instance shall beat, in milliseconds.

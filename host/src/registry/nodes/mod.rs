@@ -15,7 +15,7 @@ use crate::feed::Actor;
 
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS, all};
 
-member!(Node, NodeId, node_id, NODES, "node", last_seen, nodes);
+member!(Node, NodeId, node_id, NODES, NODES, "node", last_seen, nodes);
 
 /// Whoever registers a node knows it best: what is new replaces what was, and counts as a heartbeat.
 pub(super) fn registering(new: NewNode, actor: Actor) -> Edit<Node> {

@@ -10,7 +10,7 @@ use crate::{
     feed::Topic,
     http::{auth::Scope, error::Faults},
     ids::{NodeId, Revision},
-    text_enum,
+    settings, text_enum,
 };
 
 /// Nodes, as watchers see them.
@@ -186,9 +186,39 @@ impl Node {
         !self.draining && !self.maintenance.enabled
     }
 
+    /// Nodes are all of one kind.
+    pub(in super::super) fn kin(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it fell silent.
     pub fn is_silent(&self) -> bool {
         self.health_status == Health::Critical
+    }
+
+    /// Whether it has a lease that ends when no heartbeat comes.
+    pub(in super::super) fn has_lease(&self) -> bool {
+        self.ttl_seconds > 0 && !self.is_silent()
+    }
+
+    /// Registering it again is a heartbeat.
+    pub(in super::super) fn beats_by_registering(&self) -> bool {
+        true
+    }
+
+    /// Its health is what was last said of it.
+    pub(in super::super) fn settled(self, _: Option<&Self>, _: Timestamp) -> Self {
+        self
+    }
+
+    /// Its health is what last came about.
+    pub(in super::super) fn settled_by_itself(self, _: Option<&Self>, _: Timestamp, _: &settings::Registry) -> Self {
+        self
+    }
+
+    /// Every change of it is shown.
+    pub(in super::super) fn shows_as(&self, _: &Self) -> bool {
+        false
     }
 
     /// Whether a heartbeat changes more than the time of the last one.

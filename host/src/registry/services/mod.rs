@@ -1,14 +1,21 @@
-//! Services: one running instance each. Read on in `types` (what it is and what becomes of it), `queries`, `routes`.
+//! Services: one running instance each. Read on in `types` (what it is), `check` (how it is asked), `signals` (what its
+//! health is made of), `life` (what becomes of it), `queries`, `routes`.
 
+mod check;
+mod life;
 mod patch;
 mod queries;
 mod register;
 mod routes;
+mod signals;
 mod types;
 
+pub use check::{Check, CheckKind};
+pub(super) use life::silence_of;
 pub(super) use register::is_renewed;
 pub(super) use routes::{MOST_HEARTBEATS, page_of, routes};
-pub use types::{Check, CheckKind, NewService, SELF, SERVICES, Service, ServiceStatus};
+pub use signals::{Hold, Signal, Signals};
+pub use types::{NewService, SELF, SERVICES, SIGNALS, Service, ServiceStatus};
 
 use super::{
     SetMaintenance, WriteError,
@@ -20,7 +27,7 @@ use crate::{db::Json, http::auth::Caller, ids::ServiceId};
 
 pub(super) use queries::{POSTGRES, SQLITE, STATEMENTS, all};
 
-member!(Service, ServiceId, service_id, SERVICES, "service", last_heartbeat, services);
+member!(Service, ServiceId, service_id, SERVICES, SIGNALS, "service", last_heartbeat, services);
 
 /// A bound token speaks for the service that is there, whatever it is told that it shall be.
 pub(super) fn speaking(who: &Caller, edit: Edit<Service>) -> Edit<Service> {
@@ -43,17 +50,22 @@ pub(super) fn maintaining(id: &ServiceId, asked: SetMaintenance, who: &Caller) -
     speaking(who, edit)
 }
 
-/// Whoever registers a service knows it best: what is new replaces what was, and counts as a heartbeat.
+/// Whoever registers a service knows it best: what is new replaces what was, and counts as a heartbeat where any is expected.
 pub(super) fn registering(new: NewService, who: &Caller) -> Edit<Service> {
     let id = new.service_id.clone();
     let judge = move |row: Option<&Service>, now| {
         Ok(match row {
             None => Verdict::Put(new.service(None, SELF, now)),
-            Some(row) if row.is_as(&new) && row.origin == SELF => match row.is_woken_by_a_beat() {
-                true => Verdict::Transition(row.clone().beaten(now)),
-                false => Verdict::Keep,
-            },
-            Some(row) => Verdict::Put(new.service(Some(row), SELF, now).beaten(now)),
+            Some(row) if row.is_as(&new) && row.origin == SELF => {
+                match row.beats_by_registering() && row.is_woken_by_a_beat() {
+                    true => Verdict::Transition(row.clone().beaten(now)),
+                    false => Verdict::Keep,
+                }
+            }
+            Some(row) => {
+                let service = new.service(Some(row), SELF, now);
+                Verdict::Put(if service.beats_by_registering() { service.beaten(now) } else { service })
+            }
         })
     };
     speaking(who, Edit { id, actor: Some(who.actor()), judge: Box::new(judge) })

@@ -8,8 +8,26 @@ use crate::http::{
     error::{ApiError, ApiResult, Faults},
 };
 
+/// What a patch says of the state of a service.
+#[derive(Clone)]
+pub(super) struct Said {
+    condition: Condition,
+    /// Whether it says anything of its health.
+    of_health: bool,
+}
+
+impl Said {
+    /// The service that it is said of, in the state that is said.
+    pub(super) fn of(self, service: Service) -> Service {
+        let Condition { status, health_status, health_reason } = self.condition;
+        let service = Service { status, ..service };
+        if self.of_health { service.said_to_be(health_status, health_reason) } else { service }
+    }
+}
+
 /// Lays a patch over what was registered and over the state; every fault of both is told.
-pub(super) fn patched(current: &Service, mut fields: Map<String, Value>) -> ApiResult<(NewService, Condition)> {
+pub(super) fn patched(current: &Service, mut fields: Map<String, Value>) -> ApiResult<(NewService, Said)> {
+    let of_health = ["health_status", "health_reason"].iter().any(|name| fields.contains_key(*name));
     let mut state = Map::new();
     for name in ["status", "health_status", "health_reason"] {
         state.extend(fields.remove(name).map(|value| (name.to_owned(), value)));
@@ -37,7 +55,7 @@ pub(super) fn patched(current: &Service, mut fields: Map<String, Value>) -> ApiR
     });
     let new = new.map_err(&mut told);
     match (new, condition) {
-        (Ok(new), Ok(condition)) => Ok((new, condition)),
+        (Ok(new), Ok(condition)) => Ok((new, Said { condition, of_health })),
         (Err(Err(other)), _) | (_, Err(Err(other))) => Err(other),
         _ => Err(faults.into()),
     }

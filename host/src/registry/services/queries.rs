@@ -14,7 +14,7 @@ macro_rules! columns {
     () => {
         "service_id, service_name, service_type, service_url, node_id, cluster_id, capabilities, config, tags, weight, \
         ttl_seconds, health_check, status, health_status, health_reason, maintenance, origin, last_heartbeat, \
-        registered_at, updated_at, revision"
+        registered_at, updated_at, revision, deregister_after_seconds, health_since, signals"
     };
 }
 
@@ -26,7 +26,9 @@ macro_rules! upsert {
         ttl_seconds = excluded.ttl_seconds, health_check = excluded.health_check, status = excluded.status, \
         health_status = excluded.health_status, health_reason = excluded.health_reason, \
         maintenance = excluded.maintenance, origin = excluded.origin, last_heartbeat = excluded.last_heartbeat, \
-        updated_at = excluded.updated_at, revision = excluded.revision"
+        updated_at = excluded.updated_at, revision = excluded.revision, \
+        deregister_after_seconds = excluded.deregister_after_seconds, health_since = excluded.health_since, \
+        signals = excluded.signals"
     };
 }
 
@@ -40,7 +42,7 @@ statements! { SQLITE:
     PUT_SQLITE = concat!("INSERT INTO service_registry (", columns!(), ") SELECT value ->> 0, value ->> 1, value ->> 2, \
         value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
         value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18, \
-        value ->> 19, value ->> 20 FROM json_each($1) WHERE TRUE ", upsert!());
+        value ->> 19, value ->> 20, value ->> 21, value ->> 22, value ->> 23 FROM json_each($1) WHERE TRUE ", upsert!());
     DELETE_SQLITE = "DELETE FROM service_registry WHERE service_id IN (SELECT value FROM json_each($1))";
     BEATS_SQLITE = "SELECT service_id, last_heartbeat FROM service_registry \
         WHERE service_id IN (SELECT value FROM json_each($1))";
@@ -54,7 +56,8 @@ statements! { POSTGRES:
     PUT_POSTGRES = concat!("INSERT INTO service_registry (", columns!(), ") SELECT r ->> 0, r ->> 1, r ->> 2, r ->> 3, r ->> 4, \
         r ->> 5, r -> 6, r -> 7, r -> 8, (r ->> 9)::bigint, (r ->> 10)::bigint, (r ->> 11)::jsonb, r ->> 12, r ->> 13, \
         r ->> 14, r -> 15, r ->> 16, to_timestamp((r ->> 17)::bigint / 1000.0), to_timestamp((r ->> 18)::bigint / 1000.0), \
-        to_timestamp((r ->> 19)::bigint / 1000.0), (r ->> 20)::bigint FROM jsonb_array_elements($1) AS r ", upsert!());
+        to_timestamp((r ->> 19)::bigint / 1000.0), (r ->> 20)::bigint, \
+        (r ->> 21)::bigint, to_timestamp((r ->> 22)::bigint / 1000.0), r -> 23 FROM jsonb_array_elements($1) AS r ", upsert!());
     DELETE_POSTGRES = "DELETE FROM service_registry WHERE service_id = ANY($1)";
     BEATS_POSTGRES = "SELECT service_id, last_heartbeat FROM service_registry WHERE service_id = ANY($1)";
     // Locked in the order of keys, as everybody does, so that two replicas cannot wait for each other.
@@ -100,9 +103,12 @@ fn row(service: &Service) -> Value {
         weight,
         ttl_seconds,
         check,
+        deregister_after_seconds,
         status,
         health_status,
         health_reason,
+        health_since,
+        signals,
         maintenance,
         origin,
         last_heartbeat,
@@ -132,7 +138,10 @@ fn row(service: &Service) -> Value {
         last_heartbeat,
         registered_at.millis(),
         updated_at.millis(),
-        revision
+        revision,
+        deregister_after_seconds,
+        health_since.millis(),
+        signals
     ])
 }
 

@@ -54,7 +54,9 @@ pub(super) fn with_defaults(app: &App, new: NewService) -> NewService {
 
 /// Takes it as a heartbeat if memory can tell that it is a renewal and changes nothing.
 pub(in super::super) fn is_renewed(registry: &Registry, new: &NewService) -> bool {
-    let same = |known: &Service| known.is_as(new) && known.origin == SELF && !known.is_woken_by_a_beat();
+    let same = |known: &Service| {
+        known.is_as(new) && known.origin == SELF && known.beats_by_registering() && !known.is_woken_by_a_beat()
+    };
     registry.renews_from_memory()
         && registry.service(&new.service_id).as_deref().is_some_and(same)
         && matches!(registry.touch::<Service>(&new.service_id), Some(None))

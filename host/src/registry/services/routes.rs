@@ -22,7 +22,6 @@ use super::{
     patch::patched,
     register::{Batch, BatchAnswer, is_renewed, register_all, with_defaults},
     registering, speaking,
-    types::Condition,
 };
 use crate::{
     app::App,
@@ -175,20 +174,14 @@ async fn patch(
     for _ in 0..TRIES {
         let current = app.registry.find_for_write::<Service>(&id, &conditions).await?;
         who.must_speak_for(&id, &current.service_name)?;
-        let (new, condition) = patched(&current, fields.clone())?;
+        let (new, said) = patched(&current, fields.clone())?;
         who.must_speak_for(&id, &new.service_name)?;
         let expected = current.revision;
         let edit = Edit::existing(&id, Some(who.actor()), move |row: &Service, now| {
             if row.revision != expected {
                 return Err(WriteError::Changed);
             }
-            let Condition { status, health_status, health_reason } = condition.clone();
-            Ok(Verdict::Put(Service {
-                status,
-                health_status,
-                health_reason,
-                ..new.service(Some(row), &row.origin, now)
-            }))
+            Ok(Verdict::Put(said.clone().of(new.service(Some(row), &row.origin, now))))
         });
         match app.registry.edit(edit).await {
             Err(WriteError::Changed) if !conditions.guards_write() => feed::follow(&app.feed).await?,

@@ -1,9 +1,13 @@
-//! What a service is, and what becomes of one when it is heard of, falls silent, or is worked on.
+//! What a service is, and what is said of one when it registers.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::types::{self, Health, Maintenance, Object, Tags};
+use super::{
+    super::types::{self, Health, Maintenance, Object, Tags},
+    check::Check,
+    signals::Signals,
+};
 use crate::{
     clock::Timestamp,
     db::Json,
@@ -15,6 +19,9 @@ use crate::{
 
 /// Services, as watchers see them.
 pub const SERVICES: Topic = Topic { name: "services", scope: Some(Scope::ServicesRead) };
+
+/// What health is made of, where nobody is shown a change.
+pub const SIGNALS: Topic = Topic { name: "service_signals", scope: None };
 
 /// The origin of a service that registered itself.
 pub const SELF: &str = "self";
@@ -34,43 +41,6 @@ text_enum! {
         /// It was not heard of in time.
         Failed = "failed",
     }
-}
-
-text_enum! {
-    /// How a check asks.
-    pub enum CheckKind {
-        /// A GET of `path`.
-        Http = "http",
-        /// A connection.
-        Tcp = "tcp",
-        /// The gRPC health protocol.
-        Grpc = "grpc",
-    }
-}
-
-/// How a service wants to be checked. It is kept and shown with the service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// How to ask.
-    pub kind: CheckKind,
-    /// What to ask for; for `http`.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// How often, 1 to 86400.
-    #[serde(default = "ten")]
-    pub interval_seconds: i64,
-    /// How long to wait for an answer, 1 to `interval_seconds`.
-    #[serde(default = "two")]
-    pub timeout_seconds: i64,
-}
-
-fn ten() -> i64 {
-    10
-}
-
-fn two() -> i64 {
-    2
 }
 
 fn hundred() -> i64 {
@@ -117,6 +87,10 @@ pub struct NewService {
     #[serde(default)]
     #[schema(value_type = Option<Check>)]
     pub check: Option<Json<Check>>,
+    /// How long it is critical before it is removed, 1 to 2592000; 0: it is not. The setting's when absent. Meanwhile it
+    /// is not under maintenance, nor is its node, and the server has had a minute and a time-to-live to hear of it.
+    #[serde(default)]
+    pub deregister_after_seconds: Option<i64>,
 }
 
 /// What can be said of the state of a service.
@@ -164,12 +138,19 @@ pub struct Service {
     #[sqlx(rename = "health_check")]
     #[schema(value_type = Option<Check>)]
     pub check: Option<Json<Check>>,
+    /// How long it is critical before it is removed.
+    pub deregister_after_seconds: Option<i64>,
     /// Where it is in its life.
     pub status: ServiceStatus,
     /// Whether it lives.
     pub health_status: Health,
     /// Why that is so, where there is something to say.
     pub health_reason: Option<String>,
+    /// Since when it is of this health.
+    pub health_since: Timestamp,
+    /// What its health is made of.
+    #[schema(value_type = Signals)]
+    pub signals: Json<Signals>,
     /// Whether it is being worked on.
     #[schema(value_type = Maintenance)]
     pub maintenance: Json<Maintenance>,
@@ -201,6 +182,7 @@ impl NewService {
             weight,
             ttl_seconds,
             check,
+            deregister_after_seconds,
         } = self;
         let mut faults = Faults::new();
         types::check_id(&mut faults, "/service_id", service_id.as_str(), TAKEN);
@@ -222,6 +204,8 @@ impl NewService {
         if let Some(check) = check {
             check.check(&mut faults);
         }
+        let after = deregister_after_seconds.is_none_or(|after| (0..=2_592_000).contains(&after));
+        faults.check(after, "/deregister_after_seconds", || "must be 1 to 2592000, or 0: never".to_owned());
         faults.finish()
     }
 
@@ -242,9 +226,12 @@ impl NewService {
             weight: new.weight,
             ttl_seconds: new.ttl_seconds.unwrap_or(0),
             check: new.check,
+            deregister_after_seconds: new.deregister_after_seconds,
             status: before.map_or(status, |before| before.status),
             health_status: before.map_or(health_status, |before| before.health_status),
             health_reason: before.and_then(|before| before.health_reason.clone()),
+            health_since: before.map_or(now, |before| before.health_since),
+            signals: before.map(|before| before.signals.clone()).unwrap_or_default(),
             maintenance: before.map(|before| before.maintenance.clone()).unwrap_or_default(),
             origin: origin.to_owned(),
             last_heartbeat: before.and_then(|before| before.last_heartbeat),
@@ -252,25 +239,6 @@ impl NewService {
             updated_at: now,
             revision: before.map(|before| before.revision).unwrap_or_default(),
         }
-    }
-}
-
-impl Check {
-    fn check(&self, faults: &mut Faults) {
-        let Self { kind, path, interval_seconds, timeout_seconds } = self;
-        let path_fits = match (kind, path) {
-            (CheckKind::Http, Some(path)) => path.starts_with('/') && path.len() <= 500,
-            (_, path) => path.is_none(),
-        };
-        faults
-            .check(path_fits, "/check/path", || "is for kind http, begins with / and has at most 500 bytes".to_owned());
-        faults.check(path.as_ref().is_none_or(|path| !path.chars().any(char::is_control)), "/check/path", || {
-            "must not hold control characters".to_owned()
-        });
-        let interval = (1..=86_400).contains(interval_seconds);
-        faults.check(interval, "/check/interval_seconds", || "must be 1 to 86400".to_owned());
-        let timeout = *timeout_seconds >= 1 && timeout_seconds <= interval_seconds;
-        faults.check(timeout, "/check/timeout_seconds", || "must be 1 to interval_seconds".to_owned());
     }
 }
 
@@ -324,6 +292,7 @@ impl Service {
             weight: own.weight,
             ttl_seconds: Some(own.ttl_seconds),
             check: own.check,
+            deregister_after_seconds: own.deregister_after_seconds,
         }
     }
 
@@ -342,12 +311,14 @@ impl Service {
             weight,
             ttl_seconds,
             check,
+            deregister_after_seconds,
         } = new;
         (service_id, service_name, service_type, service_url)
             == (&self.service_id, &self.service_name, &self.service_type, &self.service_url)
             && (node_id, cluster_id, tags) == (&self.node_id, &self.cluster_id, &self.tags)
             && (capabilities, config, check) == (&self.capabilities, &self.config, &self.check)
             && (weight, ttl_seconds) == (&self.weight, &Some(self.ttl_seconds))
+            && *deregister_after_seconds == self.deregister_after_seconds
     }
 
     /// Whether whoever asks for healthy ones may get it, as far as it alone is concerned.
@@ -355,38 +326,5 @@ impl Service {
         matches!(self.health_status, Health::Healthy | Health::Warning)
             && self.status != ServiceStatus::Inactive
             && !self.maintenance.enabled
-    }
-
-    /// Whether a heartbeat changes more than the time of the last one.
-    pub(in super::super) fn is_woken_by_a_beat(&self) -> bool {
-        matches!(self.health_status, Health::Unknown | Health::Critical)
-            || matches!(self.status, ServiceStatus::Registered | ServiceStatus::Failed)
-    }
-
-    /// It was heard of at `now`.
-    pub(in super::super) fn beaten(mut self, now: Timestamp) -> Self {
-        if self.is_woken_by_a_beat() {
-            if self.status != ServiceStatus::Inactive {
-                self.status = ServiceStatus::Active;
-            }
-            if self.health_status != Health::Warning {
-                self.health_status = Health::Healthy;
-                self.health_reason = None;
-            }
-            self.updated_at = now;
-        }
-        self.last_heartbeat = self.last_heartbeat.max(Some(now));
-        self
-    }
-
-    /// It fell silent, or what it runs on did.
-    pub(in super::super) fn silent(mut self, reason: &str, now: Timestamp) -> Self {
-        if self.status != ServiceStatus::Inactive {
-            self.status = ServiceStatus::Failed;
-        }
-        self.health_status = Health::Critical;
-        self.health_reason = Some(reason.to_owned());
-        self.updated_at = now;
-        self
     }
 }

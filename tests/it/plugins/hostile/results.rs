@@ -145,6 +145,25 @@ async fn losing_all_at_once_takes_nothing_away() {
     host.stop().await;
 }
 
+/// A run that breaks after its first page takes nothing away of what was on the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_the_pages_takes_nothing_away() {
+    let host = Host::start().await;
+    host.grant("second-page-breaks", json!({"kv_bytes": 1000, "deadline_ms": 20_000})).await;
+    host.bring_guest("second-page-breaks", CallPath::Io).await;
+    let source = make_source(&host, "second-page-breaks").await;
+    let run = async || {
+        host.looma.admin().await.post(&format!("/discovery-sources/{source}/run"), &json!({})).await.expect(200)
+    };
+    assert_eq!(run().await["registered"], 4);
+    let second = run().await;
+    assert_eq!((&second["removed"], &second["registered"], &second["guarded"]), (&json!(0), &json!(0), &Value::Null));
+    assert!(second["error"].as_str().unwrap_or_default().contains("seen"), "{second}");
+    let services = host.looma.admin().await.get("/services").await.expect(200);
+    assert_eq!(services["items"].as_array().unwrap().len(), 4);
+    host.stop().await;
+}
+
 async fn make_source(host: &Host, strategy: &str) -> String {
     let source = json!({"name": strategy, "strategy": strategy, "config": {"misdeed": true}, "interval_seconds": 3600, "max_removed_share": 0.5});
     let made = host.looma.admin().await.post("/discovery-sources", &source).await.expect(201);

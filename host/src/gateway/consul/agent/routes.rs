@@ -112,13 +112,13 @@ async fn update(who: ServicesWrite, State(app): State<App>, Path(id): Path<Strin
     told(&app, &who, &id, health, fields.text("output").as_deref()).await
 }
 
-/// What a check came to is the health of its service.
+/// What a check came to is what its service says of itself: a report, which counts at once.
 async fn told(app: &App, who: &Caller, check: &str, health: Health, output: Option<&str>) -> ApiResult<()> {
     let absent =
         || ApiError::NotFound(format!("check ID {check:?}. Ensure that the check ID is passed, not the check name."));
     let id = service_of(&app.registry, check).await?.ok_or_else(absent)?;
     let output = output.map(|output| output.replace('\0', " ").chars().take(MOST_OUTPUT).collect());
-    app.registry.report(&id, Said { health: Some(health), reason: output, enabled: None }, who).await
+    app.registry.report(&id, Said::reporting(health, output), who).await
 }
 
 /// Shows every service, by id.

@@ -1,0 +1,30 @@
+;; Finds one service on its first page and three on its second; from the second time on the second page breaks.
+;; paths: io
+(import "looma:host/kv@0.1.0" "get" (func $get (param i32 i32 i32)))
+(import "looma:host/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32 i64 i32)))
+(data (i32.const 2048) "seen")
+(data (i32.const 2064) "0123")
+(data (i32.const 2080) "http://h:80")
+(func $found (param $n i32)
+    (call $target
+        (i32.add (i32.const 4096) (i32.mul (local.get $n) (i32.const 56)))
+        (i32.add (i32.const 2064) (local.get $n)) (i32.const 1))
+    (i32.store offset=4120 (i32.mul (local.get $n) (i32.const 56)) (i32.const 2080))
+    (i32.store offset=4124 (i32.mul (local.get $n) (i32.const 56)) (i32.const 11)))
+(func $misdeed (result i32)
+    (if (i32.eqz (global.get $in_length))
+        (then
+            (call $found (i32.const 0))
+            (drop (call $page (i32.const 4096) (i32.const 1)))
+            ;; and there is one more page
+            (i32.store (i32.const 780) (i32.const 1))
+            (i32.store (i32.const 784) (i32.const 2048))
+            (i32.store (i32.const 788) (i32.const 4))
+            (return (i32.const 768))))
+    (call $get (i32.const 2048) (i32.const 4) (i32.const 3072))
+    (if (i32.load8_u (i32.const 3080)) (then (return (call $say (i32.const 2048) (i32.const 4)))))
+    (call $set (i32.const 2048) (i32.const 4) (i32.const 2048) (i32.const 1) (i32.const 0) (i64.const 0) (i32.const 3200))
+    (call $found (i32.const 1))
+    (call $found (i32.const 2))
+    (call $found (i32.const 3))
+    (call $page (i32.const 4152) (i32.const 3)))
