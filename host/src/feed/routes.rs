@@ -1,6 +1,6 @@
 //! `GET /watch`: the feed as server-sent events.
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRef, State},
@@ -28,6 +28,8 @@ use crate::{
 
 /// How many changes are read for a watcher at a time.
 const PAGE: usize = 256;
+/// How many for one that is sent the newest of each thing alone.
+const PAGE_OF_LATEST: usize = 2048;
 /// How often an idle watcher's right to watch is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -50,9 +52,12 @@ struct WatchQuery {
     topics: Option<String>,
     /// The revision after which to begin; the newest when absent. `Last-Event-ID` says the same.
     from: Option<i64>,
+    /// Whether to be spared what is past already: of several changes of one thing that wait to be sent, only the newest is.
+    #[serde(default)]
+    latest: bool,
 }
 
-/// Streams changes as they are committed, each once and in order.
+/// Streams changes as they are committed, each once and in order; with `latest`, of each thing what it is now.
 #[utoipa::path(get, path = "/watch", tag = "discovery", params(WatchQuery), responses((status = 200, description = "a stream of events: `id` the revision, `event` the topic, `data` op, key and value", content_type = "text/event-stream", body = String)), extensions(("x-looma-access" = json!("any"))))]
 async fn watch(
     caller: Caller,
@@ -70,7 +75,7 @@ async fn watch(
         return Err(Faults::one("/from", "must not be negative").into());
     }
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    let watching = Watching::new(feed, auth, tasks, Watcher { caller, topics }, from).await;
+    let watching = Watching::new(feed, auth, tasks, Watcher { caller, topics, latest: query.latest }, from).await;
     Ok(Sse::new(events(watching)).keep_alive(keep_alive).into_response())
 }
 
@@ -99,6 +104,22 @@ fn allowed_topics(feed: &Feed, caller: &Caller, asked: Option<&str>) -> ApiResul
 struct Watcher {
     caller: Caller,
     topics: Vec<&'static str>,
+    latest: bool,
+}
+
+impl Watcher {
+    /// What is sent of changes that were read together.
+    fn shown(&self, page: &[Arc<Change>]) -> Vec<Event> {
+        let (mut told, mut shown) = (HashSet::new(), Vec::new());
+        // From the newest back: what was told of is told no more.
+        for change in page.iter().rev().filter(|change| self.topics.contains(&change.topic.as_str())) {
+            if !self.latest || told.insert((change.topic.as_str(), change.key.as_str())) {
+                shown.push(event(change));
+            }
+        }
+        shown.reverse();
+        shown
+    }
 }
 
 struct Watching {
@@ -135,7 +156,7 @@ impl Watching {
 
     /// Whether the watcher may still see what it watches: a right that is taken away ends the watch.
     fn may_go_on(&mut self) -> bool {
-        let Watcher { caller, topics } = &mut self.watcher;
+        let Watcher { caller, topics, latest: _ } = &mut self.watcher;
         let scope = |name: &&str| self.feed.topics().find(|topic| topic.name == *name).and_then(|topic| topic.scope);
         self.auth.renew(caller) && topics.iter().filter_map(scope).all(|scope| caller.may(scope))
     }
@@ -167,11 +188,11 @@ fn events(watching: Watching) -> impl Stream<Item = Result<Event, Infallible>> {
                 return Some((Ok(event), w));
             }
             w.changed().await?;
-            match w.feed.after(w.seen, PAGE).await {
+            let page = if w.watcher.latest { PAGE_OF_LATEST } else { PAGE };
+            match w.feed.after(w.seen, page).await {
                 Ok(Some(page)) => {
                     w.seen = page.last().map_or(w.seen, |last| last.revision);
-                    let shown = page.iter().filter(|change| w.watcher.topics.contains(&change.topic.as_str()));
-                    w.ready = shown.map(|change| event(change)).collect::<Vec<_>>().into_iter();
+                    w.ready = w.watcher.shown(&page).into_iter();
                 }
                 Ok(None) => w.resync(),
                 Err(error) => {

@@ -109,6 +109,13 @@ impl Registry {
         }
     }
 
+    /// What a service says of how busy it is, beside a heartbeat.
+    pub(super) fn note_connections(&self, id: &ServiceId, connections: u32) {
+        if let Some(held) = self.core.index().services.get(id) {
+            held.lease.report(connections);
+        }
+    }
+
     /// Many heartbeats, and one commit if it takes any; gives the ids that nobody has.
     pub(super) async fn beat_all<T: Member>(&self, ids: Vec<T::Id>) -> Result<Vec<T::Id>, WriteError> {
         let (mut unknown, mut edits) = (Vec::new(), Vec::new());

@@ -14,6 +14,9 @@ use tokio::sync::watch;
 use super::{lease::Lease, member::Member, nodes::Node, services::Service};
 use crate::ids::{NodeId, Revision, ServiceId};
 
+/// The tag that says where something is.
+const ZONE: &str = "zone";
+
 /// Something with its lease.
 pub(super) struct Held<T> {
     pub(super) thing: Arc<T>,
@@ -187,6 +190,12 @@ impl Index {
         node.is_none_or(|node| node.thing.is_offered())
     }
 
+    /// The zone of a service: what its tag `zone` says, or its node's.
+    pub(super) fn zone_of<'i>(&'i self, service: &'i Service) -> Option<&'i str> {
+        let node = || self.nodes.get(service.node_id.as_ref()?)?.thing.tags.get(ZONE);
+        service.tags.get(ZONE).or_else(node).map(String::as_str)
+    }
+
     pub(super) fn put_service(&mut self, service: Service, uptime: Duration) {
         let (id, name, revision) = (service.service_id.clone(), service.service_name.clone(), service.revision);
         let after = service.clone();
@@ -221,17 +230,20 @@ impl Index {
     }
 
     pub(super) fn put_node(&mut self, node: Node, uptime: Duration) {
-        let (id, revision, offers) = (node.node_id.clone(), node.revision, node.is_offered());
+        let (id, revision) = (node.node_id.clone(), node.revision);
+        // What its services are found by, beside what they say themselves.
+        let told = |node: &Node| (node.is_offered(), node.tags.get(ZONE).cloned());
+        let after = told(&node);
         let before = self.nodes.put(node, uptime);
         self.newest.send_replace(revision);
-        if before.is_none_or(|before| before.is_offered()) != offers {
+        if before.map_or((true, None), |before| told(&before)) != after {
             self.tell_names_on(&id, revision);
         }
     }
 
     pub(super) fn remove_node(&mut self, id: &NodeId, revision: Revision) {
         self.newest.send_replace(revision);
-        if self.nodes.remove(id).is_some_and(|node| !node.is_offered()) {
+        if self.nodes.remove(id).is_some_and(|node| !node.is_offered() || node.tags.contains_key(ZONE)) {
             self.tell_names_on(id, revision);
         }
     }

@@ -2,7 +2,7 @@
 //! batch of the second.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Lease {
     dirty: AtomicBool,
     /// Whether it was heard of since this process knows it.
     heard: AtomicBool,
+    /// How many connections it says it has; `u32::MAX` where it says nothing.
+    connections: AtomicU32,
 }
 
 impl Lease {
@@ -31,7 +33,24 @@ impl Lease {
             stored: stored.into(),
             dirty: false.into(),
             heard: false.into(),
+            connections: u32::MAX.into(),
         }
+    }
+
+    /// It says that it has so many connections.
+    pub(super) fn report(&self, connections: u32) {
+        self.connections.store(connections.min(u32::MAX - 1), Relaxed);
+    }
+
+    /// It was picked for one more, if it counts them.
+    pub(super) fn picked(&self) {
+        let more = |now: u32| (now < u32::MAX - 1).then(|| now + 1);
+        let _ = self.connections.fetch_update(Relaxed, Relaxed, more);
+    }
+
+    /// How many connections it has, as far as is known.
+    pub(super) fn connections(&self) -> Option<u32> {
+        Some(self.connections.load(Relaxed)).filter(|now| *now != u32::MAX)
     }
 
     /// A beat. It is to be written.

@@ -6,8 +6,8 @@
 //!
 //! Read on in `services` and `nodes` (what they are), `lease`, `wheel` (expiry), `index` (memory), `beats` (who is known and
 //! heard of), `writer` (group commit), `worker` and `share` (what happens by itself, and how much of it at once), `restore` and
-//! `removal` (what comes back, what goes for good), `checks` (asking services), `select` (filters and picking), `discovery`
-//! (lookups over HTTP), `topology` (what runs where, as a graph), `found` and `told` (for siblings).
+//! `removal` (what comes back, what goes for good), `checks` (asking services), `select` (filters), `pick` (one of several),
+//! `discovery` (lookups over HTTP), `topology` (what runs where, as a graph), `found` and `told` (for siblings).
 
 mod beats;
 mod checks;
@@ -17,6 +17,7 @@ mod index;
 mod lease;
 mod member;
 mod nodes;
+mod pick;
 mod random;
 mod removal;
 mod restore;
@@ -69,10 +70,12 @@ pub(crate) const STATEMENTS: [&[(&str, &str)]; 2] = [services::STATEMENTS, nodes
 pub(crate) const SQLITE: [&[(&str, &str)]; 2] = [services::SQLITE, nodes::SQLITE];
 pub(crate) const POSTGRES: [&[(&str, &str)]; 2] = [services::POSTGRES, nodes::POSTGRES];
 
-/// How exactly leases expire.
+/// How often is looked which leases have run out.
 const TICK: Duration = Duration::from_secs(1);
-/// Slots of a wheel: leases of up to that many seconds come up once.
-const SLOTS: usize = 1024;
+/// How exactly that is told: whoever has run out comes up with the next look, and not with the one after.
+const FINE: Duration = Duration::from_millis(100);
+/// Slots of a wheel: leases of up to that many tenths of a second come up once.
+const SLOTS: usize = 8192;
 
 /// The registry. Clones share it.
 #[derive(Clone)]
@@ -198,7 +201,7 @@ impl Registry {
     /// Keeps itself true from the feed.
     pub fn new(base: &Base<'_>) -> Self {
         let Base { db, feed, clock, ids, settings } = *base;
-        let wheels = Wheels { services: Wheel::new(SLOTS, TICK).into(), nodes: Wheel::new(SLOTS, TICK).into() };
+        let wheels = Wheels { services: Wheel::new(SLOTS, FINE).into(), nodes: Wheel::new(SLOTS, FINE).into() };
         let core = Arc::new(Core {
             db: db.clone(),
             feed: feed.clone(),

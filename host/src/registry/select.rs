@@ -1,15 +1,12 @@
-//! Filters, order and pages over what is in memory, and picking one of several.
+//! Filters, order and pages over what is in memory.
 
-use std::{cmp::Ordering, sync::atomic::Ordering::Relaxed};
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use utoipa::ToSchema;
 
 use super::{
-    index::{Held, Index, Name},
+    index::{Held, Index},
     member::Member,
-    random::Random,
     services::Service,
     types::{Health, Tags},
 };
@@ -32,6 +29,8 @@ pub struct Filter {
     pub cluster_id: Option<String>,
     /// On this node.
     pub node_id: Option<NodeId>,
+    /// In this zone.
+    pub zone: Option<String>,
     /// In this status.
     pub status: Option<super::ServiceStatus>,
     /// Of this health.
@@ -59,11 +58,12 @@ pub(super) fn has_tags(tags: &Tags, wanted: &[(String, String)]) -> bool {
 
 impl Filter {
     pub(super) fn admits(&self, index: &Index, service: &Service) -> bool {
-        let Self { service_name, service_type, cluster_id, node_id, status, health_status, tags, offered } = self;
+        let Self { service_name, service_type, cluster_id, node_id, zone, status, health_status, tags, offered } = self;
         service_name.as_ref().is_none_or(|wanted| *wanted == service.service_name)
             && service_type.as_ref().is_none_or(|wanted| *wanted == service.service_type)
             && (cluster_id.is_none() || *cluster_id == service.cluster_id)
             && (node_id.is_none() || *node_id == service.node_id)
+            && (zone.is_none() || zone.as_deref() == index.zone_of(service))
             && status.is_none_or(|wanted| wanted == service.status)
             && health_status.is_none_or(|wanted| wanted == service.health_status)
             && has_tags(&service.tags, tags)
@@ -145,71 +145,4 @@ pub(super) fn page<'m, T: Member>(
 fn compare(sort: &[SortKey<'_>], a: &(Vec<Cell>, String), b: &(Vec<Cell>, String)) -> Ordering {
     let cells = a.0.iter().zip(&b.0).zip(sort).map(|((a, b), by)| if by.descending { b.cmp(a) } else { a.cmp(b) });
     cells.fold(Ordering::Equal, Ordering::then).then_with(|| a.1.cmp(&b.1))
-}
-
-/// How one of several is picked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Strategy {
-    /// Each in its turn.
-    #[default]
-    #[serde(alias = "round_robin")]
-    RoundRobin,
-    /// By chance, all alike.
-    Random,
-    /// By chance, in proportion to their weights.
-    Weighted,
-    /// The same for the same `key` for as long as it is there, in proportion to weights.
-    #[serde(alias = "consistent_hash")]
-    ConsistentHash,
-}
-
-/// Picks one of `offered`, which come in the order of their ids.
-pub(super) fn pick<'i>(
-    strategy: Strategy,
-    key: Option<&str>,
-    name: &Name,
-    offered: &[&'i Held<Service>],
-    random: &Random,
-) -> Option<&'i Held<Service>> {
-    let count = u64::try_from(offered.len()).ok().filter(|count| *count > 0)?;
-    let at = |n: u64| usize::try_from(n).ok().and_then(|n| offered.get(n)).copied();
-    match strategy {
-        Strategy::RoundRobin => at(name.turn.fetch_add(1, Relaxed) % count),
-        Strategy::Random => at(random.below(count)),
-        Strategy::Weighted => weighted(offered, random),
-        Strategy::ConsistentHash => highest(offered, key?),
-    }
-}
-
-fn weight(held: &Held<Service>) -> u64 {
-    u64::try_from(held.thing.weight).unwrap_or(0)
-}
-
-fn weighted<'i>(offered: &[&'i Held<Service>], random: &Random) -> Option<&'i Held<Service>> {
-    let total: u64 = offered.iter().map(|held| weight(held)).sum();
-    let mut left = random.below(total);
-    let found = offered.iter().find(|held| {
-        let own = weight(held);
-        let here = left < own;
-        left = left.saturating_sub(own);
-        here
-    });
-    // Where nobody has a weight, all are alike.
-    found.or_else(|| offered.get(usize::try_from(random.below(u64::try_from(offered.len()).ok()?)).ok()?)).copied()
-}
-
-/// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in Schindelhauer and Schomaker 2005): when an
-/// instance goes, only the keys that it had move.
-fn highest<'i>(offered: &[&'i Held<Service>], key: &str) -> Option<&'i Held<Service>> {
-    let score = |held: &Held<Service>| {
-        let digest =
-            Sha256::new().chain_update(key).chain_update([0]).chain_update(held.thing.service_id.as_str()).finalize();
-        let bits = digest.iter().take(8).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
-        // Strictly between 0 and 1, of 52 bits.
-        let unit = ((bits >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
-        // Weight 0 is last, but still somebody.
-        weight(held) as f64 / -unit.ln() + unit * f64::EPSILON
-    };
-    offered.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)))
 }

@@ -285,9 +285,16 @@ impl Registry {
                 let _ = changes.changed().await;
             }
         };
+        self.at_most(at_most, changed, tasks).await;
+    }
+
+    /// Waits for something for a time, and up to a sixteenth longer: those that began to wait together do not all ask again in
+    /// the same moment.
+    pub(super) async fn at_most(&self, time: Duration, something: impl Future<Output = ()>, tasks: &Tasks) {
+        let more = self.core.random.below(u64::try_from(time.as_millis() / 16).unwrap_or(0));
         tokio::select! {
-            () = changed => {}
-            () = self.core.clock.sleep(at_most) => {}
+            () = something => {}
+            () = self.core.clock.sleep(time + Duration::from_millis(more)) => {}
             () = tasks.stopping() => {}
         }
     }

@@ -29,6 +29,17 @@ both_databases! {
         assert_eq!(state(&read(looma, "a").await), ("failed", "critical"), "the new lease ends like the first");
     }
 
+    /// The first look after a lease ran out tells of it, wherever in a second it began.
+    async fn a_lease_is_ended_by_the_first_look_after_it(looma: TestServer) {
+        looma.advance(Duration::from_millis(900));
+        register(looma, &with(service("a", "x"), json!({"ttl_seconds": 2}))).await;
+        beat(looma, "a").await;
+        looma.live(1).await;
+        assert_eq!(state(&read(looma, "a").await), ("active", "healthy"));
+        looma.live(1).await;
+        assert_eq!(state(&read(looma, "a").await), ("failed", "critical"));
+    }
+
     /// Heartbeats in time keep a lease alive for as long as they come, and a registration without any ends too.
     async fn heartbeats_keep_it_alive(looma: TestServer) {
         register(looma, &service("beats", "x")).await;

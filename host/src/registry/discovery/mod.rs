@@ -4,7 +4,10 @@
 
 mod routes;
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -44,23 +47,34 @@ impl Registry {
         Instances { service_name: name.to_owned(), revision, items, protection: self.protection() }
     }
 
-    /// Waits until the revision of a name is beyond the one that is known, or time is up, or the program stops.
-    async fn wait(&self, name: &str, wait: &Wait, tasks: &Tasks) {
+    /// Waits until what `filter` lets through of a name has changed since the revision that is known, or time is up, or the
+    /// program stops. Whoever knows an older revision is not kept waiting.
+    async fn wait(&self, name: &str, filter: &Filter, wait: &Wait, tasks: &Tasks) {
+        let (at, known) = self.seen_through(name, filter);
+        if at > wait.beyond {
+            return;
+        }
         let changed = async {
             loop {
                 let (revision, mut changes) = self.core.index().revision_of(name);
-                if revision > wait.beyond {
+                if revision > at && self.seen_through(name, filter).1 != known {
                     return;
                 }
                 // That the name is gone is a change, too: then there is a new revision to be looked up.
                 let _ = changes.changed().await;
             }
         };
-        tokio::select! {
-            () = changed => {}
-            () = self.core.clock.sleep(wait.at_most) => {}
-            () = tasks.stopping() => {}
+        self.at_most(wait.at_most, changed, tasks).await;
+    }
+
+    /// The revision of a name, and a digest of what `filter` lets through of it.
+    fn seen_through(&self, name: &str, filter: &Filter) -> (Revision, u64) {
+        let index = self.core.index();
+        let mut digest = DefaultHasher::new();
+        for held in filter.select(&index) {
+            (&held.thing.service_id, held.thing.revision.0).hash(&mut digest);
         }
+        (index.revision_of(name).0, digest.finish())
     }
 }
 

@@ -15,8 +15,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     super::{
         index::Held,
-        select::{self, Filter, Strategy},
+        pick::{Choice, Strategy},
+        select::{self, Filter},
         services::Service,
+        types::Health,
     },
     Instances, Wait, target,
 };
@@ -52,15 +54,19 @@ struct DiscoverQuery {
     cluster: Option<String>,
     /// On this node.
     node: Option<NodeId>,
+    /// In this zone: its tag `zone` says so, or its node's.
+    zone: Option<String>,
+    /// Of this health.
+    health: Option<Health>,
     /// With this tag, as `key:value`; several separated by commas.
     tag: Option<String>,
     /// The revision that is known: the answer waits for a newer one.
     revision: Option<i64>,
-    /// How long to wait, in seconds, 0 to 300; then the answer is what is known.
+    /// How long to wait, in seconds, 0 to 300, and by chance up to a sixteenth longer; then the answer is what is known.
     wait: Option<u64>,
 }
 
-/// Gives the instances of a name; with `revision` and `wait`, once that name has changed.
+/// Gives the instances of a name; with `revision` and `wait`, once what is asked for of that name has changed.
 #[utoipa::path(get, path = "/discovery/{service_name}", tag = "discovery", params(("service_name" = String, Path), DiscoverQuery), responses((status = 200, body = Instances), (status = 304, description = "they are as you know them"), (status = 422, body = Problem)), extensions(("x-looma-access" = json!("services:read"))))]
 async fn discover(
     _: ServicesRead,
@@ -69,12 +75,14 @@ async fn discover(
     query: Params<DiscoverQuery>,
     conditions: Conditions,
 ) -> ApiResult<Response> {
-    let Params(DiscoverQuery { healthy, r#type, cluster, node, tag, revision, wait }) = query;
+    let Params(DiscoverQuery { healthy, r#type, cluster, node, zone, health, tag, revision, wait }) = query;
     let filter = Filter {
         service_name: Some(name.clone()),
         service_type: r#type,
         cluster_id: cluster,
         node_id: node,
+        zone,
+        health_status: health,
         tags: select::tags(tag.as_deref())?,
         offered: healthy,
         ..Filter::default()
@@ -85,7 +93,7 @@ async fn discover(
     }
     if let Some(known) = revision.filter(|_| seconds > 0) {
         let wait = Wait { beyond: Revision(known), at_most: Duration::from_secs(seconds) };
-        app.registry.wait(&name, &wait, &app.tasks).await;
+        app.registry.wait(&name, &filter, &wait, &app.tasks).await;
     }
     let found = app.registry.instances(&name, &filter);
     // What is protected does not change a revision, but it changes the answer.
@@ -99,12 +107,14 @@ async fn discover(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PickQuery {
-    /// How: round-robin, random, weighted, consistent-hash.
+    /// How: round-robin, random, weighted, consistent-hash, least-connections, power-of-two, zone-aware.
     #[serde(default)]
     #[param(inline)]
     strategy: Strategy,
     /// For consistent-hash: what shall always meet the same instance.
     key: Option<String>,
+    /// For zone-aware: where the caller is.
+    zone: Option<String>,
     /// Of this type.
     r#type: Option<String>,
     /// In this cluster.
@@ -123,24 +133,29 @@ async fn pick(
     Path(name): Path<String>,
     query: Params<PickQuery>,
 ) -> ApiResult<Response> {
-    let Params(PickQuery { strategy, key, r#type, cluster, node, tag }) = query;
+    let Params(PickQuery { strategy, key, zone, r#type, cluster, node, tag }) = query;
     if strategy == Strategy::ConsistentHash && key.is_none() {
         return Err(Faults::one("/key", "is missing: consistent-hash needs something to hash").into());
     }
-    let filter = Filter {
+    if (strategy == Strategy::ZoneAware) != zone.is_some() {
+        return Err(Faults::one("/zone", "goes together with the strategy zone-aware").into());
+    }
+    let all = Filter {
         service_name: Some(name.clone()),
         service_type: r#type,
         cluster_id: cluster,
         node_id: node,
         tags: select::tags(tag.as_deref())?,
-        offered: true,
         ..Filter::default()
     };
+    let filter = Filter { offered: true, ..all.clone() };
     let core = &app.registry.core;
     let index = core.index();
     let picked = index.name(&name).and_then(|own| {
         let offered = filter.select(&index);
-        select::pick(strategy, key.as_deref(), own, &offered, &core.random).map(Held::shown)
+        let all = if strategy == Strategy::ZoneAware { all.select(&index) } else { Vec::new() };
+        let choice = Choice { index: &index, name: own, offered: &offered, all: &all, random: &core.random };
+        choice.pick(strategy, key.as_deref(), zone.as_deref()).map(Held::shown)
     });
     let (revision, _) = index.revision_of(&name);
     let service = picked.ok_or_else(|| ApiError::NotFound(format!("instance of {name:?} that can be offered")))?;

@@ -1,5 +1,7 @@
 //! HTTP of services.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -98,6 +100,8 @@ struct ListQuery {
     cluster_id: Option<String>,
     /// On this node.
     node_id: Option<NodeId>,
+    /// In this zone: its tag `zone` says so, or its node's.
+    zone: Option<String>,
     /// In this status.
     status: Option<ServiceStatus>,
     /// Of this health.
@@ -138,6 +142,7 @@ async fn list(_: ServicesRead, State(app): State<App>, query: Params<ListQuery>)
         service_type: query.service_type,
         cluster_id: query.cluster_id,
         node_id: query.node_id,
+        zone: query.zone,
         status: query.status,
         health_status: query.health_status,
         tags: select::tags(query.tag.as_deref())?,
@@ -181,7 +186,10 @@ async fn patch(
             if row.revision != expected {
                 return Err(WriteError::Changed);
             }
-            Ok(Verdict::Put(said.clone().of(new.service(Some(row), &row.origin, now))))
+            let after = said.clone().of(new.service(Some(row), &row.origin, now));
+            // What changes nothing is told to nobody.
+            let same = Service { updated_at: row.updated_at, ..after.clone() } == *row;
+            Ok(if same { Verdict::Keep } else { Verdict::Put(after) })
         });
         match app.registry.edit(edit).await {
             Err(WriteError::Changed) if !conditions.guards_write() => feed::follow(&app.feed).await?,
@@ -213,12 +221,29 @@ async fn deregister(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HeartbeatQuery {
+    /// How many connections it has, for those who pick the least busy.
+    connections: Option<u32>,
+}
+
 /// Says that a service lives. 404 tells it to register again.
-#[utoipa::path(post, path = "/services/{service_id}/heartbeat", tag = "services", params(("service_id" = String, Path)), responses((status = 204), (status = 404, description = "register again", body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
-async fn heartbeat(who: ServicesWrite, State(app): State<App>, Path(id): Path<ServiceId>) -> ApiResult<StatusCode> {
+#[utoipa::path(post, path = "/services/{service_id}/heartbeat", tag = "services", params(("service_id" = String, Path), HeartbeatQuery), responses((status = 204), (status = 404, description = "register again", body = Problem)), extensions(("x-looma-access" = json!("services:write"))))]
+async fn heartbeat(
+    who: ServicesWrite,
+    State(app): State<App>,
+    Path(id): Path<ServiceId>,
+    query: Params<HeartbeatQuery>,
+) -> ApiResult<StatusCode> {
+    let Params(HeartbeatQuery { connections }) = query;
     let known = app.registry.find::<Service>(&id).await?.or_not_found("service")?;
     who.must_speak_for(&id, &known.service_name)?;
     app.registry.beat::<Service>(&id).await?;
+    if let Some(connections) = connections {
+        app.registry.note_connections(&id, connections);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -228,6 +253,10 @@ async fn heartbeat(who: ServicesWrite, State(app): State<App>, Path(id): Path<Se
 struct Heartbeats {
     /// Up to 10,000 ids.
     service_ids: Vec<ServiceId>,
+    /// How many connections each has, of those that say so.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, u32>)]
+    connections: BTreeMap<ServiceId, u32>,
 }
 
 /// Who must register again.
@@ -249,12 +278,15 @@ async fn heartbeats(
         return Err(Faults::one("/service_ids", format!("must be at most {MOST_HEARTBEATS}, are {count}")).into());
     }
     app.registry.look_for::<Service>(&beats.service_ids).await?;
-    for id in &beats.service_ids {
+    for id in beats.service_ids.iter().chain(beats.connections.keys()) {
         if let Some(known) = app.registry.service(id) {
             who.must_speak_for(id, &known.service_name)?;
         }
     }
-    Ok(Json(UnknownServices { unknown: app.registry.beat_all::<Service>(beats.service_ids).await? }))
+    let Heartbeats { service_ids, connections } = beats;
+    let unknown = app.registry.beat_all::<Service>(service_ids).await?;
+    connections.iter().for_each(|(id, connections)| app.registry.note_connections(id, *connections));
+    Ok(Json(UnknownServices { unknown }))
 }
 
 /// Begins or ends maintenance: meanwhile it is offered to nobody, and its true state is shown.
