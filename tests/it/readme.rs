@@ -100,10 +100,11 @@ fn what_it_names_is_there() {
         .filter(|path| !root().join(path).exists())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
-    let programs: Vec<&str> = text.split("--bin ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
-    assert!(programs.contains(&"soak"), "{programs:?}");
+    let programs: Vec<&str> = text.split("--bin ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    assert!(programs.contains(&"soak") && programs.contains(&"load"), "{programs:?}");
     for program in programs {
-        assert!(root().join(format!("tests/src/bin/{program}.rs")).exists(), "{program}");
+        let at = |folder: &str| root().join(folder).join(format!("{program}.rs"));
+        assert!(at("tests/src/bin").exists() || at("tests/bench").exists(), "{program}");
     }
     for command in ["serve", "dev", "agent", "service", "plugin", "import", "openapi"] {
         assert!(Command::new(binary()).args([command, "--help"]).output().unwrap().status.success(), "{command}");

@@ -3,8 +3,11 @@
 //! `both_databases!` makes a test of each function for SQLite and for PostgreSQL. Nothing here stands in for a part of
 //! Looma; only the clock is the test's own.
 
+#[path = "../bench/mod.rs"]
+pub mod bench;
 mod checked;
 mod client;
+pub mod events;
 pub mod fuzz;
 pub mod guests;
 pub mod kit;
@@ -21,7 +24,7 @@ mod workspace;
 
 pub use checked::{GrpcHealth, SilentPeer, closed_port};
 pub use client::{Answer, Client};
-pub use postgres::available as postgres_available;
+pub use postgres::{available as postgres_available, sync_commits as postgres_syncs};
 pub use process::Process;
 pub use receiver::{Received, Receiver};
 pub use server::{ADMIN_PASSWORD, Store, TestServer};

@@ -1,7 +1,7 @@
 //! Load over plain connections that are kept open: requests are written as they are, answers are read and counted, so
 //! that what is measured is the server and not the client.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,6 +12,8 @@ use tokio::{
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Where in the buffer the body of the last answer begins.
+    body: usize,
 }
 
 /// A request as it goes over the wire.
@@ -27,26 +29,42 @@ pub fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
 impl Connection {
     /// Connects.
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("the server takes a connection");
-        stream.set_nodelay(true).expect("the socket is set");
-        Self { stream, buffer: Vec::with_capacity(16 << 10) }
+        Self::try_open(address).await.expect("the server takes a connection")
+    }
+
+    /// Connects, if anybody listens.
+    pub async fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(16 << 10), body: 0 })
     }
 
     /// Sends a request, reads the whole answer, and gives its status.
     pub async fn send(&mut self, request: &[u8]) -> u16 {
-        self.stream.write_all(request).await.expect("the request is sent");
+        self.try_send(request).await.expect("an answer comes")
+    }
+
+    /// As `send`, for when the server may be gone.
+    pub async fn try_send(&mut self, request: &[u8]) -> io::Result<u16> {
+        self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
-            let read = self.stream.read_buf(&mut self.buffer).await.expect("an answer comes");
-            assert!(read > 0, "the server closed the connection");
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             if let Some(status) = self.whole() {
-                return status;
+                return Ok(status);
             }
         }
     }
 
+    /// The body of the last answer.
+    pub fn body(&self) -> &[u8] {
+        &self.buffer[self.body..]
+    }
+
     /// The status, once head and body are there.
-    fn whole(&self) -> Option<u16> {
+    fn whole(&mut self) -> Option<u16> {
         let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&self.buffer[..end]).expect("the head is text");
         let length = head.split("\r\n").find_map(|line| {
@@ -54,6 +72,7 @@ impl Connection {
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
         let status = head.get(9..12)?.parse().expect("the answer begins with a status");
+        self.body = end;
         (self.buffer.len() >= end + length.unwrap_or(0)).then_some(status)
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
@@ -11,6 +11,23 @@ use tokio::sync::OnceCell;
 
 static SERVER: OnceCell<Option<PgConnectOptions>> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
+static SYNCS: AtomicBool = AtomicBool::new(false);
+
+/// Has the server that is started for this process sync each commit, as one does that data are entrusted to. Only before its
+/// first use; tests do without, because they are about this machine's disk in no way.
+pub fn sync_commits() {
+    SYNCS.store(true, Ordering::Relaxed);
+}
+
+/// The process of the server that was started for this one, if there is one.
+pub fn server_pid() -> Option<u32> {
+    let file = std::fs::read_to_string(folder().join("data/postmaster.pid")).ok()?;
+    file.lines().next()?.trim().parse().ok()
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(format!("/tmp/looma-pg-{}", std::process::id()))
+}
 
 /// Whether tests can run on PostgreSQL. Says what is skipped where they cannot; under `CI=true` that panics.
 pub async fn available() -> bool {
@@ -65,7 +82,7 @@ async fn start() -> Option<PgConnectOptions> {
 /// Starts `postgres` as a child that ends with this process, in a folder of its own; as user `postgres` when root.
 fn from_binaries() -> Result<PgConnectOptions, String> {
     let bin = binaries().ok_or("initdb and postgres are not installed")?;
-    let dir = PathBuf::from(format!("/tmp/looma-pg-{}", std::process::id()));
+    let dir = folder();
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir(&dir).map_err(|error| format!("could not make {}: {error}", dir.display()))?;
     let root = rustix::process::geteuid().is_root();
@@ -89,7 +106,9 @@ fn from_binaries() -> Result<PgConnectOptions, String> {
     watcher.args(["-c", script, "watcher"]).env("LOOMA_PG_DIR", &dir);
     let server = as_postgres("postgres");
     watcher.arg(server.get_program()).args(server.get_args()).arg("-D").arg(&data).args(["-k"]).arg(&dir);
-    for setting in ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=300"] {
+    let synced = if SYNCS.load(Ordering::Relaxed) { "on" } else { "off" };
+    let (sync, pages) = (format!("fsync={synced}"), format!("full_page_writes={synced}"));
+    for setting in ["listen_addresses=", &sync, &pages, "max_connections=300"] {
         watcher.args(["-c", setting]);
     }
     watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

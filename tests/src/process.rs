@@ -60,6 +60,11 @@ impl Process {
         Client::new(self.url.clone(), tokens["access_token"].as_str().map(str::to_owned))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
