@@ -111,7 +111,11 @@ both_databases! {
         let again = report(looma, &dump, &["--apply"]).await;
         let there: Vec<_> = taken.iter().map(|&(place, outcome)| (place, if outcome == "refused" { outcome } else { "already-there" })).collect();
         assert_eq!(outcomes(&again), there);
-        assert_eq!((looma.app().feed.head(), points(looma, "load").await), (before, json!([[["2025-12-31T23:59:00.000Z", 0.5]]])));
+        // That the command signed in is told to other replicas.
+        let changes = looma.app().feed.after(before, 100).await.unwrap().unwrap();
+        let written: Vec<_> = changes.iter().filter(|change| change.topic.as_str() != "sessions").collect();
+        assert!(written.is_empty(), "{written:?}");
+        assert_eq!(points(looma, "load").await, json!([[["2025-12-31T23:59:00.000Z", 0.5]]]));
         assert_eq!(services(looma).await[1]["status"], "active");
     }
 
