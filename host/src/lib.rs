@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1  clock, ids                                                                 no I/O
-//! 2  db   feed   http::{auth, body, error, etag, openapi, page, request}   wasm   settings   lifecycle
+//! 2  db   feed   http::{auth, body, error, etag, inner, openapi, page, request}   wasm   settings   lifecycle
 //! 3  alerts → notify, metrics, registry, plugins    notify → plugins    discovery → registry, plugins
 //!    metrics → registry     gateway → registry       users, audit, system, secrets → nobody
 //!    plugins → secrets      talent → plugins         app stands beside this floor

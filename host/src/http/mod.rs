@@ -8,6 +8,7 @@ pub mod body;
 mod unique;
 pub mod etag;
 pub mod idempotency;
+pub mod inner;
 pub mod page;
 pub mod openapi;
 pub mod request;

@@ -181,10 +181,10 @@ impl Server {
 }
 
 /// A client that hangs up is its own affair; anything else, such as too many open files, may pass.
-async fn after(error: &std::io::Error) {
+pub async fn after(error: &std::io::Error) {
     let gone = [ErrorKind::ConnectionAborted, ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
     if !gone.contains(&error.kind()) {
-        tracing::error!(%error, "could not take a connection");
+        tracing::error!(%error, "could not take a connection or a packet");
         time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -26,7 +26,7 @@ use super::{
     message::{self, Transport},
     zone::{Found, Zone},
 };
-use crate::{app::App, lifecycle::Tasks, settings};
+use crate::{app::App, http::serve::after, lifecycle::Tasks, settings};
 
 /// Those that read packets, by their names: one a core of a small machine.
 const READERS: [&str; 2] = ["dns.udp.1", "dns.udp.2"];
@@ -34,8 +34,6 @@ const READERS: [&str; 2] = ["dns.udp.1", "dns.udp.2"];
 const LARGEST: usize = 4096;
 /// How often a free port of TCP is tried for whether it is free for UDP, too.
 const TRIES: usize = 16;
-/// How long a socket that fails is left alone.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sockets that are open, and nobody reads yet.
 pub struct Sockets {
@@ -182,13 +180,4 @@ async fn question(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut packet).await?;
     Ok(packet)
-}
-
-/// A client that hangs up is its own affair; anything else, such as too many open files, may pass.
-async fn after(error: &io::Error) {
-    let gone = [ErrorKind::ConnectionAborted, ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
-    if !gone.contains(&error.kind()) {
-        tracing::error!(%error, "could not take a question of DNS");
-        time::sleep(PAUSE).await;
-    }
 }

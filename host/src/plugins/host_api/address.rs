@@ -1,12 +1,12 @@
 //! Which addresses a plugin may reach. Names are resolved here, and what was checked is what is connected to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::plugins::grants::Grants;
+use crate::{http::inner::inner, plugins::grants::Grants};
 
 use super::Reach;
 
@@ -95,55 +95,6 @@ fn example(address: SocketAddr) -> String {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => format!("{ip}/32:{}", address.port()),
         IpAddr::V6(ip) => format!("[{ip}/128]:{}", address.port()),
-    }
-}
-
-/// Says what makes an address one that a stranger must not reach through us.
-fn inner(ip: IpAddr) -> Option<&'static str> {
-    match ip {
-        IpAddr::V4(ip) => inner_v4(ip),
-        IpAddr::V6(ip) => {
-            let first = ip.segments()[0];
-            // Addresses that carry an IPv4 address inside: NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo's client (RFC 4380), and
-            // the old compatible ones (RFC 4291).
-            let carried = match ip.segments() {
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some(carried(high, low)),
-                [0x2002, high, low, ..] => Some(carried(high, low)),
-                [0x2001, 0, .., high, low] => Some(carried(!high, !low)),
-                _ => None,
-            };
-            match carried {
-                _ if ip.is_loopback() => Some("a loopback address"),
-                _ if ip.is_unspecified() || ip.is_multicast() => Some("not the address of a host"),
-                _ if first & 0xfe00 == 0xfc00 => Some("a private address"),
-                // NAT64 of a network's own (RFC 8215).
-                _ if ip.segments()[..3] == [0x64, 0xff9b, 1] => Some("a private address"),
-                _ if first & 0xffc0 == 0xfe80 => Some("a link-local address"),
-                _ if first & 0xffc0 == 0xfec0 => Some("a site-local address"),
-                Some(v4) => inner_v4(v4),
-                None => None,
-            }
-        }
-    }
-}
-
-fn carried(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))
-}
-
-fn inner_v4(ip: Ipv4Addr) -> Option<&'static str> {
-    let [a, b, ..] = ip.octets();
-    match (a, b) {
-        _ if ip.is_loopback() => Some("a loopback address"),
-        // That of most providers, and that of one whose is outside every inner range.
-        _ if matches!(ip.octets(), [169, 254, 169, 254] | [168, 63, 129, 16]) => Some("a metadata address"),
-        _ if ip.is_link_local() => Some("a link-local address"),
-        _ if ip.is_private() => Some("a private address"),
-        (100, 64..=127) => Some("a shared address of a provider"),
-        (0, _) | (224..=255, _) => Some("not the address of a host"),
-        (192, 0) if ip.octets()[2] == 0 => Some("a reserved address"),
-        (198, 18..=19) => Some("an address for benchmarks"),
-        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asking a service once, over HTTP or by connecting: whether it passed, and if not, why. Nothing of a body is read.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Url,
@@ -64,7 +64,9 @@ impl Prober {
         if let Ok(ip) = host.parse() {
             self.reach.allow(ip)?;
         }
-        let answer = self.http.get(url.clone()).send().await.map_err(|error| root_of(&error))?;
+        let sent = self.http.get(url.clone()).send().await;
+        // The innermost cause says what was wrong.
+        let answer = sent.map_err(|error| anyhow::Error::from(error).root_cause().to_string())?;
         let status = answer.status();
         let passed = match check.expected_status {
             Some(expected) => i64::from(status.as_u16()) == expected,
@@ -78,15 +80,6 @@ impl Prober {
         let addresses = self.reach.resolve(&host, port).await?;
         TcpStream::connect(addresses.as_slice()).await.map_err(|error| format!("could not connect: {error}"))
     }
-}
-
-/// The innermost cause, which says what was wrong.
-fn root_of(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 /// Resolves names to what may be asked.

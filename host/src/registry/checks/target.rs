@@ -3,9 +3,11 @@
 //! Services are on private addresses, so checks go there. They do not go to link-local addresses, nor to those where
 //! providers show what a machine is and what it may: whoever may register a service must not have the server ask there.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::Url;
+
+use crate::http::inner::{Inner, inner};
 
 /// Whether link-local addresses and those of metadata may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,24 +18,8 @@ pub(super) enum Reach {
     NoMetadata,
 }
 
-/// Metadata services outside of the link-local range, of three providers.
-const METADATA_V4: [[u8; 4]; 2] = [[168, 63, 129, 16], [100, 100, 100, 200]];
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-
 fn is_forbidden(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_link_local() || METADATA_V4.contains(&ip.octets()),
-        IpAddr::V6(ip) => {
-            let carried = match ip.segments() {
-                // NAT64 (RFC 6052), and the old compatible ones (RFC 4291).
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some((high, low)),
-                [0x2002, high, low, ..] => Some((high, low)),
-                _ => None,
-            };
-            let v4 = carried.map(|(high, low)| IpAddr::from((u32::from(high) << 16 | u32::from(low)).to_be_bytes()));
-            ip.segments()[0] & 0xffc0 == 0xfe80 || ip == METADATA_V6 || v4.is_some_and(is_forbidden)
-        }
-    }
+    matches!(inner(ip), Some(Inner::LinkLocal | Inner::Metadata))
 }
 
 impl Reach {
@@ -95,6 +81,7 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "::169.254.169.254",
             "2002:a9fe:a9fe::1",
+            "2001:0:1:2:3:4:5601:5601",
         ] {
             assert!(Reach::NoMetadata.allow(ip.parse().unwrap()).is_err(), "{ip}");
             assert!(Reach::Everything.allow(ip.parse().unwrap()).is_ok(), "{ip}");
